@@ -1,0 +1,175 @@
+"""What a number means: cost kinds with unit and composition rule, and the basis a number stands on.
+
+``macs`` is the stored integer: one multiply-accumulate of a convolution, linear layer or matrix
+product counts once; everything else is counted as ``elementwise_ops`` and never mixed in. ``flops``
+always means 2 x ``macs`` and is derived, never stored.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from explorer.errors import ConventionError, UsageError, unknown_name
+
+
+class Basis(StrEnum):
+    """Where a cost figure comes from. Figures on different bases are told apart everywhere."""
+
+    COUNTED = "counted"
+    """Exact arithmetic on shapes under a stated convention; nothing was run."""
+    MEASURED = "measured"
+    """Timed or read on the device named, with raw samples kept."""
+    COMPOSED = "composed"
+    """Members' measured figures added up under a stated placement; the whole was not measured."""
+    COMPILED = "compiled"
+    """A compiler's own estimate."""
+    FITTED = "fitted"
+    """A model fitted to measurements of the same device."""
+    TRANSFERRED = "transferred"
+    """A model fitted on another device, scaled to this one."""
+    BOUND = "bound"
+    """A roofline or specification bound: the truth is not better than this."""
+    PUBLISHED = "published"
+    """Somebody else's figure, with source and convention."""
+
+
+class Composition(StrEnum):
+    """How a candidate's cost follows from its parts."""
+
+    SUM = "sum"
+    """Every part is paid, always: parameters held in memory."""
+    EXPECTED = "expected"
+    """Ensemble parts are summed; a cascade stage is paid by the share of inputs that reaches it."""
+    MAX = "max"
+    """Parts run one after the other and reuse the same memory: the largest one counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostKind:
+    """One kind of cost: its name, unit, and how it composes."""
+
+    name: str
+    unit: str
+    composition: Composition
+    needs_device: bool
+    """Whether the figure only exists for a named device (``latency@cpu``)."""
+    doc: str
+    derived_from: str | None = None
+    """The stored kind this one is computed from."""
+    factor: float = 1.0
+    """Value of this kind = factor x value of ``derived_from``."""
+
+
+_KINDS = (
+    CostKind(
+        name="macs",
+        unit="MAC",
+        composition=Composition.EXPECTED,
+        needs_device=False,
+        doc="multiply-accumulates of convolutions, linear layers and matrix products, one example",
+    ),
+    CostKind(
+        name="flops",
+        unit="FLOP",
+        composition=Composition.EXPECTED,
+        needs_device=False,
+        doc="2 x macs, derived",
+        derived_from="macs",
+        factor=2.0,
+    ),
+    CostKind(
+        name="elementwise_ops",
+        unit="op",
+        composition=Composition.EXPECTED,
+        needs_device=False,
+        doc="additions, activations, norms, pooling and softmax: one per element and step",
+    ),
+    CostKind(
+        name="parameters",
+        unit="parameter",
+        composition=Composition.SUM,
+        needs_device=False,
+        doc="learned numbers, shared ones once; every stage of a cascade is held",
+    ),
+    CostKind(
+        name="param_bytes",
+        unit="B",
+        composition=Composition.SUM,
+        needs_device=False,
+        doc="bytes of the parameters in the deployed dtype",
+    ),
+    CostKind(
+        name="activation_peak_bytes",
+        unit="B",
+        composition=Composition.MAX,
+        needs_device=False,
+        doc="largest sum of live activations, one example, by tensor liveness",
+    ),
+    CostKind(
+        name="latency",
+        unit="s",
+        composition=Composition.EXPECTED,
+        needs_device=True,
+        doc="median time of one example, single stream, members one after the other",
+    ),
+)
+COST_KINDS: dict[str, CostKind] = {kind.name: kind for kind in _KINDS}
+
+
+def cost_kind(name: str) -> CostKind:
+    """Return the cost kind called ``name``.
+
+    Raises:
+        UsageError: no such kind; the message lists those that exist.
+    """
+    if name not in COST_KINDS:
+        raise unknown_name("cost kind", name, COST_KINDS)
+    return COST_KINDS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class CostAxis:
+    """A cost kind on a device: what a front's horizontal axis shows.
+
+    >>> str(CostAxis.parse("latency@cpu")), str(CostAxis.parse("macs"))
+    ('latency@cpu', 'macs')
+    """
+
+    kind: CostKind
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind.needs_device and self.device is None:
+            raise UsageError(
+                f"cost kind '{self.kind.name}' needs a device, e.g. '{self.kind.name}@cpu'"
+            )
+        if not self.kind.needs_device and self.device is not None:
+            raise UsageError(
+                f"cost kind '{self.kind.name}' does not depend on a device; "
+                f"write '{self.kind.name}' without '@{self.device}'"
+            )
+
+    @staticmethod
+    def parse(text: str) -> "CostAxis":
+        """Read ``KIND`` or ``KIND@DEVICE``.
+
+        Raises:
+            UsageError: unknown kind, missing device, or a device where none belongs.
+        """
+        name, _, device = text.strip().partition("@")
+        return CostAxis(cost_kind(name.strip()), device.strip() or None)
+
+    def __str__(self) -> str:
+        return self.kind.name if self.device is None else f"{self.kind.name}@{self.device}"
+
+
+def same_basis_or_raise(bases: set[Basis], what: str) -> None:
+    """Refuse to put figures of different bases under one heading.
+
+    Raises:
+        ConventionError: more than one basis in ``bases``.
+    """
+    if len(bases) > 1:
+        raise ConventionError(
+            f"{what} mixes costs that are {' and '.join(sorted(bases))}; "
+            "compare them only within one basis"
+        )

@@ -1,0 +1,273 @@
+"""What can be shipped, as values with one canonical text form.
+
+    wrn16-4@32                                              a model at a resolution
+    wrn16-4@32#0                                            a member: that model, trained with seed 0
+    mean(wrn16-4@32#0, wrn16-4@32#1)                        an ensemble
+    wrn16-2@32#0 -> [p>=0.83] mean(wrn16-4@32#0, wrn16-4@32#1)   a cascade
+
+The text parses back to an equal value (``parse_design(str(design)) == design``), so a person can
+type one, a URL can carry one and a file name can hold one. A member may name its recipe,
+``wrn16-4@32~long#0``; without one, the recipe is that of the context (a store and a data set).
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from explorer.errors import UsageError
+
+_NAME = r"[A-Za-z][A-Za-z0-9_.:+]*(?:-[A-Za-z0-9_.:+]+)*"
+_MODEL = re.compile(rf"(?P<name>{_NAME})(?:@(?P<resolution>[0-9]+))?")
+_MEMBER = re.compile(
+    rf"(?P<name>{_NAME})@(?P<resolution>[0-9]+)(?:~(?P<recipe>[A-Za-z0-9_.-]+))?#(?P<seed>[0-9]+)"
+)
+_CALL = re.compile(r"(?P<rule>[a-z]+)\((?P<inside>[^()]*)\)")
+_EXIT = re.compile(r"\[(?P<signal>[a-z]+)>=(?P<threshold>[^\]]+)\]\s*(?P<stage>.+)", re.DOTALL)
+
+
+class Averaging(StrEnum):
+    """How an ensemble turns its members' answers into one."""
+
+    MEAN = "mean"
+    """Arithmetic mean of probabilities."""
+    GEOMETRIC = "geometric"
+    """Mean of log-probabilities, renormalised."""
+    LOGIT = "logit"
+    """Mean of logits, then softmax; equal to ``geometric`` in exact arithmetic, cheaper to run."""
+    VOTE = "vote"
+    """Share of members whose top class it is; ties go to the lowest class index."""
+
+
+class CandidateKind(StrEnum):
+    """The answers to the question this project asks."""
+
+    SINGLE = "single"
+    ENSEMBLE = "ensemble"
+    CASCADE = "cascade"
+    DISTILLED = "distilled"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ModelSpec:
+    """A network at an input resolution, trained or not.
+
+    Args:
+        name: family with knobs, e.g. ``wrn16-4``, or a bridged name, ``timm:convnext_tiny``.
+        resolution: input height and width in pixels; None means the model's own default.
+    """
+
+    name: str
+    resolution: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(_NAME, self.name):
+            raise UsageError(f"not a model name: {self.name!r}; wanted e.g. wrn16-4 or timm:resnet50")
+        if self.resolution is not None and self.resolution < 1:
+            raise UsageError(f"resolution of {self.name} must be at least 1 pixel, got {self.resolution}")
+
+    def __str__(self) -> str:
+        return self.name if self.resolution is None else f"{self.name}@{self.resolution}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Member:
+    """One trained network of a data set: model, resolution, recipe, seed."""
+
+    name: str
+    resolution: int
+    seed: int
+    recipe: str = ""
+    """Recipe id; empty means the context's recipe."""
+
+    def __post_init__(self) -> None:
+        ModelSpec(self.name, self.resolution)
+        if self.seed < 0:
+            raise UsageError(f"seed of {self.name} must be 0 or more, got {self.seed}")
+
+    @property
+    def model(self) -> ModelSpec:
+        """The network without its seed and recipe."""
+        return ModelSpec(self.name, self.resolution)
+
+    def __str__(self) -> str:
+        recipe = f"~{self.recipe}" if self.recipe else ""
+        return f"{self.name}@{self.resolution}{recipe}#{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One member, shipped alone."""
+
+    member: Member
+
+    kind = CandidateKind.SINGLE
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The one member, as a tuple, so that every candidate can be asked the same."""
+        return (self.member,)
+
+    def __str__(self) -> str:
+        return str(self.member)
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Two or more members that all answer, combined by a rule. Make one with `ensemble`.
+
+    A member may occur more than once: that is an integer weight.
+    """
+
+    members: tuple[Member, ...]
+    """Sorted; the order carries no meaning."""
+    averaging: Averaging = Averaging.MEAN
+
+    kind = CandidateKind.ENSEMBLE
+
+    def __post_init__(self) -> None:
+        if len(self.members) < 2:
+            raise UsageError(f"an ensemble needs at least 2 members, got {len(self.members)}")
+        if list(self.members) != sorted(self.members):
+            raise UsageError("ensemble members must be sorted; use explorer.spec.ensemble()")
+
+    def __str__(self) -> str:
+        return f"{self.averaging}({', '.join(map(str, self.members))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """When a cascade stops after a stage: the signal reaches the threshold.
+
+    Signal ``p`` is the largest class probability of the stage's (combined) answer.
+    """
+
+    threshold: float
+    signal: str = "p"
+
+    def __post_init__(self) -> None:
+        if self.signal != "p":
+            raise UsageError(f"unknown exit signal {self.signal!r}; known: p (largest probability)")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise UsageError(f"exit threshold must be in [0, 1], got {self.threshold!r}")
+
+    def __str__(self) -> str:
+        return f"[{self.signal}>={self.threshold!r}]"
+
+
+Stage = Single | Ensemble
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """Stages in order of execution: an input leaves at the first stage that is sure enough.
+
+    The answer is that of the last stage reached (``replace``).
+    """
+
+    stages: tuple[Stage, ...]
+    exits: tuple[Exit, ...]
+    """One fewer than stages: the last stage always answers."""
+
+    kind = CandidateKind.CASCADE
+
+    def __post_init__(self) -> None:
+        if len(self.stages) < 2:
+            raise UsageError(f"a cascade needs at least 2 stages, got {len(self.stages)}")
+        if len(self.exits) != len(self.stages) - 1:
+            raise UsageError(
+                f"a cascade of {len(self.stages)} stages needs {len(self.stages) - 1} exit "
+                f"thresholds, got {len(self.exits)}"
+            )
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Members of all stages, in order of execution, repeats kept."""
+        return tuple(m for stage in self.stages for m in stage.members)
+
+    def __str__(self) -> str:
+        text = str(self.stages[0])
+        for leave, stage in zip(self.exits, self.stages[1:], strict=True):
+            text += f" -> {leave} {stage}"
+        return text
+
+
+Candidate = Single | Ensemble | Cascade
+
+
+def ensemble(members: "list[Member] | tuple[Member, ...]", averaging: Averaging = Averaging.MEAN) -> Stage:
+    """Return the ensemble of ``members`` in canonical order; one member is a `Single`."""
+    if len(members) == 1:
+        return Single(members[0])
+    return Ensemble(tuple(sorted(members)), averaging)
+
+
+def design_id(candidate: Candidate) -> str:
+    """Return 12 hexadecimal digits that name the candidate: SHA-256 of its canonical text."""
+    return hashlib.sha256(str(candidate).encode()).hexdigest()[:12]
+
+
+def parse_model(text: str) -> ModelSpec:
+    """Read ``NAME`` or ``NAME@RESOLUTION``.
+
+    Raises:
+        UsageError: the text is not of that form.
+    """
+    match = _MODEL.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"not a model: {text!r}; wanted NAME or NAME@RESOLUTION, e.g. wrn16-4@32")
+    resolution = match["resolution"]
+    return ModelSpec(match["name"], int(resolution) if resolution else None)
+
+
+def parse_member(text: str) -> Member:
+    """Read ``NAME@RESOLUTION[~RECIPE]#SEED``.
+
+    Raises:
+        UsageError: the text is not of that form.
+    """
+    match = _MEMBER.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            f"not a member: {text.strip()!r}; wanted NAME@RESOLUTION#SEED, e.g. wrn16-4@32#0"
+        )
+    return Member(match["name"], int(match["resolution"]), int(match["seed"]), match["recipe"] or "")
+
+
+def parse_design(text: str) -> Candidate:
+    """Read the canonical text form of a candidate; inverse of ``str``.
+
+    Raises:
+        UsageError: the text is not a design, or the design is not a possible one.
+    """
+    first, *rest = text.strip().split("->")
+    if not rest:
+        return _parse_stage(first)
+    stages, exits = [_parse_stage(first)], []
+    for part in rest:
+        match = _EXIT.fullmatch(part.strip())
+        if match is None:
+            raise UsageError(f"not a cascade stage: {part.strip()!r}; wanted e.g. [p>=0.83] wrn16-4@32#0")
+        exits.append(Exit(_number(match["threshold"]), match["signal"]))
+        stages.append(_parse_stage(match["stage"]))
+    return Cascade(tuple(stages), tuple(exits))
+
+
+def _parse_stage(text: str) -> Stage:
+    match = _CALL.fullmatch(text.strip())
+    if match is None:
+        return Single(parse_member(text))
+    if match["rule"] not in Averaging.__members__.values():
+        known = ", ".join(Averaging)
+        raise UsageError(f"unknown averaging rule {match['rule']!r}; known: {known}")
+    members = [parse_member(part) for part in match["inside"].split(",")]
+    if len(members) < 2:
+        raise UsageError(f"an ensemble needs at least 2 members, got {len(members)} in {text.strip()!r}")
+    return ensemble(members, Averaging(match["rule"]))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"exit threshold must be a number in [0, 1], got {text!r}") from None

@@ -1,0 +1,1 @@
+"""Scalable model families and the loop that trains members. Knows torch, never `explorer`."""
