@@ -139,9 +139,7 @@ class CostAxis:
 
     def __post_init__(self) -> None:
         if self.kind.needs_device and self.device is None:
-            raise UsageError(
-                f"cost kind '{self.kind.name}' needs a device, e.g. '{self.kind.name}@cpu'"
-            )
+            raise UsageError(f"cost kind '{self.kind.name}' needs a device, e.g. '{self.kind.name}@cpu'")
         if not self.kind.needs_device and self.device is not None:
             raise UsageError(
                 f"cost kind '{self.kind.name}' does not depend on a device; "
@@ -170,6 +168,5 @@ def same_basis_or_raise(bases: set[Basis], what: str) -> None:
     """
     if len(bases) > 1:
         raise ConventionError(
-            f"{what} mixes costs that are {' and '.join(sorted(bases))}; "
-            "compare them only within one basis"
+            f"{what} mixes costs that are {' and '.join(sorted(bases))}; compare them only within one basis"
         )

@@ -1,6 +1,6 @@
 """What a person asks: a budget on a cost, or a target for the accuracy.
 
-    macs<=4M          latency@cpu<=2ms          param_bytes<=1.5MB          accuracy>=0.97
+macs<=4M          latency@cpu<=2ms          param_bytes<=1.5MB          accuracy>=0.97
 """
 
 import math

@@ -228,9 +228,7 @@ def parse_member(text: str) -> Member:
     """
     match = _MEMBER.fullmatch(text.strip())
     if match is None:
-        raise UsageError(
-            f"not a member: {text.strip()!r}; wanted NAME@RESOLUTION#SEED, e.g. wrn16-4@32#0"
-        )
+        raise UsageError(f"not a member: {text.strip()!r}; wanted NAME@RESOLUTION#SEED, e.g. wrn16-4@32#0")
     return Member(match["name"], int(match["resolution"]), int(match["seed"]), match["recipe"] or "")
 
 

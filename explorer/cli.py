@@ -1,0 +1,87 @@
+"""The `explorer` command: names, help and exit codes; the work is in `explorer.commands`.
+
+Exit codes: 0 ok, 1 a gate failed, 2 usage or bad input, 3 environment or device missing,
+130 interrupted. Every error is one line on stderr. ``explorer --help`` imports nothing heavy.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from explorer import __version__
+from explorer.errors import ExplorerError, unknown_name
+
+_COMMANDS: dict[str, str] = {
+    "quickstart": "The main job, end to end, on data that ships: train, profile, choose, report, build.",
+    "zoo": "Model families: what can be built, with which knobs.",
+    "count": "What a model costs: MACs, operations, parameters, memory; and what was not counted.",
+    "profile": "Count and time models on this machine, and store the figures.",
+    "train": "Train members and store their predictions and training cost.",
+    "front": "The exact Pareto front over single, ensemble and cascade.",
+    "advise": "The answer to a budget or a target, with the evidence.",
+    "compare": "Two designs, paired on the same examples.",
+    "build": "Turn a design into one ONNX file.",
+    "verify": "Run a built file against the stored predictions and time it.",
+    "report": "Write a self-contained report (HTML or Markdown).",
+    "app": "Open the app in a browser.",
+    "db": "Look after the store: info, check, migrate.",
+}
+"""Command -> short help, so that listing them loads none of their modules."""
+
+
+class _LazyGroup(click.Group):
+    """Load a command's module only when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return command names in the order of the work, not of the alphabet."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import ``explorer.commands.<name>`` and return its ``command``.
+
+        Raises:
+            UsageError: no such command; the message lists those that exist.
+        """
+        if cmd_name not in _COMMANDS:
+            raise unknown_name("command", cmd_name, _COMMANDS)
+        command: click.Command = importlib.import_module(f"explorer.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="explorer")
+def cli() -> None:
+    """Bigger model, ensemble, cascade, or distilled? Ask with a budget; get proof and a file.
+
+    Start with `explorer quickstart`. Every command that answers takes --json; logs and progress go
+    to stderr. The store is ./explorer-store, --store, or $EXPLORER_STORE.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with the documented exit code."""
+    try:
+        code = cli.main(args=arguments, prog_name="explorer", standalone_mode=False)
+    except ExplorerError as error:
+        code = _fail(str(error), error.exit_code)
+    except click.UsageError as error:
+        place = error.ctx.command_path if error.ctx else "explorer"
+        code = _fail(f"{error.format_message()} (see {place} --help)", 2)
+    except click.ClickException as error:
+        code = _fail(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = _fail("interrupted; the same command continues where it stopped", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    """Print one line on stderr and return ``code``."""
+    click.echo(f"explorer: {' '.join(message.split())}", err=True)
+    return code

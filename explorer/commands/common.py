@@ -1,0 +1,178 @@
+"""What every command shares: the store option, one JSON document on stdout, errors of the zoo."""
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from explorer.convention import CostAxis
+from explorer.errors import UsageError
+from explorer.spec import Averaging
+
+if TYPE_CHECKING:
+    from explorer.analysis import Pool
+    from explorer.analysis.result import Front
+    from explorer.store import Store
+
+store_option = click.option(
+    "--store",
+    "store_url",
+    envvar="EXPLORER_STORE",
+    default=None,
+    metavar="URL",
+    help="Where results are kept.  [default: ./explorer-store, or $EXPLORER_STORE]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+dataset_option = click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME",
+    help="digits, fashion-mnist, cifar10, or folder:PATH.",
+)
+data_options = [
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="EXPLORER_DATA_DIR",
+        help="Folder with the publisher's files.",
+    ),
+    click.option("--download", is_flag=True, help="Fetch the publisher's files, checked by checksum."),
+]
+recipe_option = click.option("--recipe", default=None, metavar="ID", help="Use members of this recipe only.")
+mix_recipes_option = click.option(
+    "--mix-recipes", is_flag=True, help="Put members of different recipes on one front; the result says so."
+)
+cost_option = click.option(
+    "--cost", default="macs", show_default=True, metavar="KIND[@DEVICE]", help="Cost axis, e.g. latency@cpu."
+)
+
+
+def with_data_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--data-dir`` and ``--download``."""
+    for option in reversed(data_options):
+        function = option(function)
+    return function
+
+
+def open_store(url: str | None, *, create: bool = False) -> "Store":
+    """Open the store a command works on.
+
+    Raises:
+        StoreError: it does not exist (and ``create`` is False), or a newer version wrote it.
+    """
+    from explorer.store import Store
+
+    return Store.open(url, create=create)
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """Write one JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def zoo_errors() -> Iterator[None]:
+    """Turn what the zoo refuses into a usage error of this command line.
+
+    Raises:
+        UsageError: the zoo refused a name, a knob or a checkpoint.
+    """
+    from zoo import ZooError
+
+    try:
+        yield
+    except ZooError as error:
+        raise UsageError(str(error)) from error
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read ``0-4``, ``3`` or ``0,2,5-7``.
+
+    >>> parse_seeds("0,2,5-7")
+    (0, 2, 5, 6, 7)
+
+    Raises:
+        UsageError: not of that form, or no seed in it.
+    """
+    seeds: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise UsageError(f"not a list of seeds: {text!r}; wanted e.g. 0-4 or 0,2,5")
+        seeds.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(seeds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchArguments:
+    """What the search options were set to."""
+
+    recipe: str | None
+    mix_recipes: bool
+    max_members: int
+    averaging: Averaging
+    cascades: bool
+
+    def pool(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, tuple[str, ...]]":
+        """Load the members' predictions and costs, with notes on what was left out."""
+        from explorer.analysis import load_pool
+
+        return load_pool(store, dataset, axis, recipe=self.recipe, mix_recipes=self.mix_recipes)
+
+    def search(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, Front]":
+        """Load the pool and search it."""
+        from explorer.analysis import search
+
+        pool, notes = self.pool(store, dataset, axis)
+        front = search(
+            pool,
+            max_members=self.max_members,
+            averaging=self.averaging,
+            cascades=self.cascades,
+            notes=notes,
+        )
+        return pool, front
+
+
+def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what is searched; the command gets them as ``search_arguments``."""
+
+    @functools.wraps(function)
+    def wrapped(**options: Any) -> Any:
+        arguments = SearchArguments(
+            recipe=options.pop("recipe"),
+            mix_recipes=options.pop("mix_recipes"),
+            max_members=options.pop("max_members"),
+            averaging=Averaging(options.pop("averaging")),
+            cascades=not options.pop("no_cascades"),
+        )
+        return function(search_arguments=arguments, **options)
+
+    for option in reversed(
+        [
+            click.option(
+                "--max-members",
+                default=4,
+                show_default=True,
+                type=click.IntRange(1, 8),
+                help="Largest ensemble searched.",
+            ),
+            click.option(
+                "--averaging",
+                default=Averaging.MEAN.value,
+                show_default=True,
+                type=click.Choice([rule.value for rule in Averaging]),
+                help="How an ensemble combines its members.",
+            ),
+            click.option("--no-cascades", is_flag=True, help="Search singles and ensembles only."),
+            recipe_option,
+            mix_recipes_option,
+        ]
+    ):
+        wrapped = option(wrapped)
+    return wrapped

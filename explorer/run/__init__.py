@@ -1,0 +1,1 @@
+"""Jobs that join the rooms on this machine: train members, profile models, the quickstart."""

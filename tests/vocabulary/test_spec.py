@@ -1,0 +1,127 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.errors import UsageError
+from explorer.spec import (
+    Averaging,
+    Cascade,
+    Ensemble,
+    Exit,
+    Member,
+    ModelSpec,
+    Single,
+    design_id,
+    ensemble,
+    parse_design,
+    parse_member,
+    parse_model,
+)
+
+NAMES = st.one_of(
+    st.sampled_from(["wrn16-4", "wrn10-0.125", "mlp64x2", "mobile-x0.5", "timm:convnext_tiny.fb_in1k"]),
+    st.from_regex(r"[A-Za-z][A-Za-z0-9_.:+]{0,8}(-[A-Za-z0-9_.:+]{1,5}){0,2}", fullmatch=True),
+)
+MEMBERS = st.builds(
+    Member,
+    name=NAMES,
+    resolution=st.integers(1, 4096),
+    seed=st.integers(0, 10**9),
+    recipe=st.one_of(st.just(""), st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)),
+)
+STAGES = st.one_of(
+    st.builds(Single, MEMBERS),
+    st.builds(ensemble, st.lists(MEMBERS, min_size=2, max_size=5), st.sampled_from(Averaging)),
+)
+EXITS = st.builds(Exit, st.floats(0, 1))
+CASCADES = st.integers(2, 4).flatmap(
+    lambda n: st.builds(
+        Cascade,
+        st.lists(STAGES, min_size=n, max_size=n).map(tuple),
+        st.lists(EXITS, min_size=n - 1, max_size=n - 1).map(tuple),
+    )
+)
+DESIGNS = st.one_of(STAGES, CASCADES)
+
+
+@given(DESIGNS)
+def test_text_parses_back_to_the_same_value(design) -> None:
+    assert parse_design(str(design)) == design
+
+
+@given(DESIGNS)
+def test_text_is_canonical_and_survives_other_spacing(design) -> None:
+    text = str(design)
+    loose = text.replace(", ", " ,  ").replace(" -> ", "->").replace("] ", "]   ")
+
+    assert str(parse_design(f"  {loose} ")) == text
+
+
+@given(DESIGNS)
+def test_text_fits_in_one_line(design) -> None:
+    assert "\n" not in str(design)
+
+
+@given(st.lists(MEMBERS, min_size=2, max_size=5), st.randoms())
+def test_order_of_ensemble_members_carries_no_meaning(members, random) -> None:
+    shuffled = list(members)
+    random.shuffle(shuffled)
+
+    assert ensemble(members) == ensemble(shuffled)
+    assert design_id(ensemble(members)) == design_id(ensemble(shuffled))
+
+
+def test_seeds_sort_as_numbers() -> None:
+    text = "mean(wrn16-4@32#10, wrn16-4@32#9)"
+
+    assert str(parse_design(text)) == "mean(wrn16-4@32#9, wrn16-4@32#10)"
+
+
+def test_examples_of_the_design_document() -> None:
+    small, big = Member("wrn16-2", 32, 0), [Member("wrn16-4", 32, 0), Member("wrn16-4", 32, 1)]
+
+    assert parse_design("wrn16-4@32#0") == Single(big[0])
+    assert parse_design("mean(wrn16-4@32#0, wrn16-4@32#1)") == Ensemble(tuple(big))
+    assert parse_design("wrn16-2@32#0 -> [p>=0.83] mean(wrn16-4@32#0, wrn16-4@32#1)") == Cascade(
+        (Single(small), Ensemble(tuple(big))), (Exit(0.83),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a member: ''"),
+        ("wrn16-4#0", "not a member: 'wrn16-4#0'; wanted NAME@RESOLUTION#SEED"),
+        ("wrn16-4@32", "not a member"),
+        ("mean(wrn16-4@32#0)", "an ensemble needs at least 2 members, got 1"),
+        ("median(wrn16-4@32#0, wrn16-4@32#1)", "unknown averaging rule 'median'; known: mean, geometric"),
+        ("a@8#0 -> b@8#0", "not a cascade stage: 'b@8#0'; wanted e.g. [p>=0.83]"),
+        ("a@8#0 -> [p>=1.5] b@8#0", "exit threshold must be in [0, 1], got 1.5"),
+        ("a@8#0 -> [p>=-0.1] b@8#0", "exit threshold must be in [0, 1], got -0.1"),
+        ("a@8#0 -> [p>=nan] b@8#0", "exit threshold must be in [0, 1], got nan"),
+        ("a@8#0 -> [p>=high] b@8#0", "exit threshold must be a number in [0, 1], got 'high'"),
+        ("a@8#0 -> [q>=0.5] b@8#0", "unknown exit signal 'q'"),
+        ("a@0#0", "resolution of a must be at least 1 pixel, got 0"),
+    ],
+)
+def test_what_is_not_a_design_is_refused_in_one_line(text, message) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        parse_design(text)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_models_parse_with_and_without_resolution() -> None:
+    assert parse_model("timm:vit_small_patch16_224") == ModelSpec("timm:vit_small_patch16_224")
+    assert parse_model("wrn28-10@32") == ModelSpec("wrn28-10", 32)
+    assert str(parse_model("wrn28-10@32")) == "wrn28-10@32"
+    assert parse_member("wrn28-10@32~long-1a2b#3") == Member("wrn28-10", 32, 3, "long-1a2b")
+
+
+def test_a_cascade_needs_one_exit_fewer_than_stages() -> None:
+    stage = Single(Member("a", 8, 0))
+
+    with pytest.raises(UsageError, match="2 stages needs 1 exit thresholds, got 2"):
+        Cascade((stage, stage), (Exit(0.5), Exit(0.5)))
