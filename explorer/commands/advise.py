@@ -43,9 +43,9 @@ def command(
         raise UsageError("give either --budget, e.g. 'macs<=4M', or --target, e.g. 'accuracy>=0.97'")
     question = Budget.parse(budget) if budget is not None else Target.parse(target or "")
     axis = question.axis if isinstance(question, Budget) else CostAxis.parse(cost)
-    from explorer.analysis import advise
+    from explorer.analysis.advice import advise
     from explorer.report.documents import advice_document
-    from explorer.report.text import advice_text
+    from explorer.report.terminal import advice_text
 
     with open_store(store_url) as store:
         pool, front = search_arguments.search(store, dataset, axis)

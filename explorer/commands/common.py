@@ -15,7 +15,7 @@ from explorer.errors import UsageError
 from explorer.spec import Averaging
 
 if TYPE_CHECKING:
-    from explorer.analysis import Pool
+    from explorer.analysis.pool import Pool
     from explorer.analysis.result import Front
     from explorer.store import Store
 
@@ -120,17 +120,18 @@ class SearchArguments:
 
     def pool(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, tuple[str, ...]]":
         """Load the members' predictions and costs, with notes on what was left out."""
-        from explorer.analysis import load_pool
+        from explorer.analysis.pool import load_pool
 
         return load_pool(store, dataset, axis, recipe=self.recipe, mix_recipes=self.mix_recipes)
 
     def search(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, Front]":
         """Load the pool and search it."""
-        from explorer.analysis import search
+        from explorer.analysis.search import search
 
         pool, notes = self.pool(store, dataset, axis)
         front = search(
             pool,
+            axis,
             max_members=self.max_members,
             averaging=self.averaging,
             cascades=self.cascades,

@@ -39,15 +39,16 @@ def command(
     """
     designs = parse_design(first), parse_design(second)
     axis = CostAxis.parse(cost)
-    from explorer.analysis import compare, evaluate
-    from explorer.report.documents import comparison_document
-    from explorer.report.text import comparison_text
+    from explorer.analysis.compare import compare
+    from explorer.analysis.score import evaluate
+    from explorer.report.documents import comparison_document, point_document
+    from explorer.report.terminal import comparison_text
 
     with open_store(store_url) as store:
         pool, _ = search_arguments.pool(store, dataset, axis)
-        points = [evaluate(pool, design) for design in designs]
+        points = [evaluate(pool, design, axis) for design in designs]
         comparison = compare(pool, *designs)
     if as_json:
-        print_json(comparison_document(comparison, points[0], points[1], axis))
+        print_json({**comparison_document(comparison), "points": [point_document(p) for p in points]})
     else:
         click.echo(comparison_text(comparison, points[0], points[1], axis))

@@ -5,7 +5,6 @@ import dataclasses
 import click
 
 from explorer.commands.common import json_option, open_store, print_json, store_option
-from explorer.errors import StoreError
 
 
 @click.group("db", short_help="Look after the store: info, check, migrate.")
@@ -20,14 +19,17 @@ def info(store_url: str | None, as_json: bool) -> None:
     """Say what the store holds."""
     with open_store(store_url) as store:
         found = store.info()
-        problems = store.check(quick=True).problems
+        problems = store.check().problems
     if as_json:
-        print_json({"schema_version": 1, **dataclasses.asdict(found), "problems": list(problems)})
+        document = {**dataclasses.asdict(found), "root": str(found.root), "problems": list(problems)}
+        print_json({"schema_version": 1, **document, "clean": not problems})
         return
-    click.echo(f"store     {found.url}\nrevision  {found.revision}")
+    click.echo(f"store          {found.root}\nrevision       {found.revision}")
     for table, rows in found.counts.items():
-        click.echo(f"{table:<14}{rows:>8}")
-    click.echo(f"files     {found.files} in {found.file_bytes / 1e6:.1f} MB")
+        click.echo(f"{table:<15}{rows}")
+    click.echo(f"files          {found.files}, {found.bytes / 1e6:.1f} MB with the ledger")
+    if found.superseded or found.orphans:
+        click.echo(f"superseded     {found.superseded} rows\norphans        {found.orphans} files")
     click.echo("clean" if not problems else "\n".join(problems))
 
 
@@ -50,9 +52,6 @@ def check(store_url: str | None, as_json: bool) -> None:
 @store_option
 def migrate(store_url: str | None) -> None:
     """Bring the store's ledger to this version's schema."""
-    from explorer.store import migrate as migrate_store
-
-    before, after = migrate_store(store_url)
-    if before is None and after is None:
-        raise StoreError("there is no store to migrate")
+    with open_store(store_url) as store:
+        before, after = store.migrate()
     click.echo(f"revision {before} -> {after}" if before != after else f"revision {after}: nothing to do")

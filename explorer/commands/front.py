@@ -3,6 +3,7 @@
 import click
 
 from explorer.commands.common import (
+    SearchArguments,
     cost_option,
     dataset_option,
     json_option,
@@ -11,7 +12,6 @@ from explorer.commands.common import (
     search_options,
     store_option,
 )
-from explorer.commands.common import SearchArguments
 from explorer.convention import CostAxis
 
 
@@ -31,7 +31,7 @@ def command(
     """
     axis = CostAxis.parse(cost)
     from explorer.report.documents import front_document
-    from explorer.report.text import front_table
+    from explorer.report.terminal import front_table
 
     with open_store(store_url) as store:
         _, front = search_arguments.search(store, dataset, axis)

@@ -41,7 +41,7 @@ def command(
         raise UsageError("name at least one MODEL, e.g. wrn16-4@32, or --dataset for all its models")
     specs = [parse_model(text) for text in models]
     from explorer.report.documents import profile_document
-    from explorer.report.text import profile_text
+    from explorer.report.terminal import profile_text
     from explorer.run.profiling import profile_models, subjects
     from explorer.run.progress import progress
 

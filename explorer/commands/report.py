@@ -41,11 +41,11 @@ def command(
         raise UsageError("give --budget or --target, not both")
     question = Budget.parse(budget) if budget else Target.parse(target) if target else None
     axis = question.axis if isinstance(question, Budget) else CostAxis.parse(cost)
-    from explorer.analysis import advise, dearest_single
+    from explorer.analysis.advice import advise
     from explorer.report import write_report
 
     with open_store(store_url) as store:
         pool, front = search_arguments.search(store, dataset, axis)
-        advice = advise(pool, front, question or Budget(axis, dearest_single(pool)))
+        advice = advise(pool, front, question or Budget(axis, float(pool.costs.max())))
         write_report(out, store=store, front=front, advice=advice)
     click.echo(str(out))

@@ -10,7 +10,7 @@ import hashlib
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,6 +51,39 @@ class MemberProgress:
     share: float
     """Of this member's training, in [0, 1]."""
     text: str
+
+
+DEFAULT_RECIPES = {"digits": "quick"}
+"""Data set -> recipe; every other takes ``standard``. Digits must not be mirrored."""
+
+
+def chosen_recipe(dataset: str, name: str | None, epochs: int | None) -> Recipe:
+    """Return the recipe called ``name``, or the data set's default, with ``epochs`` if given.
+
+    Raises:
+        ZooError: no such recipe; the message lists those that exist.
+    """
+    from zoo import recipe
+
+    chosen = recipe(name or DEFAULT_RECIPES.get(dataset, "standard"))
+    return chosen if epochs is None else chosen.with_epochs(epochs)
+
+
+def resolved_models(models: Sequence[ModelSpec], images: ImageSet) -> tuple[ModelSpec, ...]:
+    """Return the models in canonical spelling, each with the resolution it will see.
+
+    Raises:
+        ZooError: unknown name or impossible knob.
+    """
+    from zoo import canonical_name, default_resolution
+
+    return tuple(
+        ModelSpec(
+            canonical_name(model.name),
+            model.resolution or default_resolution(model.name, images.native),
+        )
+        for model in models
+    )
 
 
 def plan_members(
@@ -177,37 +210,68 @@ def _images(dataset: str, data_dir: Path | None) -> ImageSet:
 
 def _train_member(job: MemberJob) -> MemberRecord:
     """Train, predict on ``select`` and ``report``, and commit: the whole life of one member."""
-    from zoo import predict, train
+    from zoo import TrainJob, predict, train
 
     images = _images(job.dataset, job.data_dir)
 
     def tell(state: Any) -> None:
-        share = (state.epoch + state.step / max(state.steps, 1)) / max(state.epochs, 1)
-        text = f"{job.member.model}#{job.member.seed} epoch {state.epoch + 1}/{state.epochs}"
+        # At an epoch's end the trainer counts it as finished and still says step == steps.
+        running = state.step / state.steps if state.step < state.steps else 0.0
+        share = (state.epoch + running) / state.epochs
+        text = f"{job.member.model}#{job.member.seed} epoch {state.epoch}/{state.epochs}"
+        if state.note:
+            text = f"{text}: {state.note}"
         _messages.put(MemberProgress(member=job.member, share=min(share, 1.0), text=text))
 
     with Store.open(job.store_url) as store:
-        checkpoint = store.work_dir / f"{_job_digest(job, images)}.pt"
-        trained = train(
-            job.member.name,
-            images.train.images,
-            images.train.labels,
+        checkpoint = store.work / f"{_job_digest(job, images)}.pt"
+        task = TrainJob(
+            name=job.member.name,
+            classes=len(images.classes),
             recipe=job.recipe,
             seed=job.member.seed,
-            classes=len(images.classes),
             resolution=job.member.resolution,
+        )
+        trained = train(
+            task,
+            images.train.images,
+            images.train.labels,
             checkpoint=checkpoint,
             progress=tell,
             device=job.device,
         )
         record, weights = _record(job, images, trained)
+        model = rebuilt(record.member.model, trained.state, images=images)
         predictions = {
-            name: predict(trained.model, split.images, device=job.device)
+            name: predict(model, split.images, device=job.device)
             for name, split in (("select", images.select), ("report", images.report))
         }
-        stored = store.commit_member(record, weights, predictions)
+        store.commit_member(
+            record,
+            weights,
+            predictions,
+            labels={"select": images.select.labels, "report": images.report.labels},
+            class_names=images.classes,
+        )
         checkpoint.unlink(missing_ok=True)
-        return stored
+        return record
+
+
+def rebuilt(model: ModelSpec, state: Mapping[str, Any], *, images: ImageSet) -> Any:
+    """Return the `zoo.Classifier` of ``model`` with trained weights, in evaluation mode."""
+    from zoo import build_classifier
+
+    classifier = build_classifier(
+        model.name,
+        channels=images.channels,
+        classes=len(images.classes),
+        native=images.native,
+        resolution=model.resolution or images.native,
+        mean=state["preprocess.mean"],
+        std=state["preprocess.std"],
+    )
+    classifier.load_state_dict(dict(state))
+    return classifier.eval()
 
 
 def _job_digest(job: MemberJob, images: ImageSet) -> str:
