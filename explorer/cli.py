@@ -85,3 +85,7 @@ def _fail(message: str, code: int) -> int:
     """Print one line on stderr and return ``code``."""
     click.echo(f"explorer: {' '.join(message.split())}", err=True)
     return code
+
+
+if __name__ == "__main__":
+    main()

@@ -53,6 +53,8 @@ class Trace:
     """Learned numbers, shared ones once."""
     param_bytes: int
     buffer_bytes: int
+    result_storages: tuple[int, ...] = ()
+    """Storages of what the model returned: they live to the end of the pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

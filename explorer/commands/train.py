@@ -56,6 +56,8 @@ def command(
         from explorer.run.progress import progress, say
 
         images = load_images(dataset, data_dir=data_dir, download=download)
+        for note in images.notes:
+            say(f"note: {note}")
         specs = resolved_models(specs, images)
         with open_store(store_url, create=True) as store:
             jobs, there = plan_members(

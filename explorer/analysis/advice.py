@@ -1,0 +1,140 @@
+"""The answer to a budget or a target, and how sure it is."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from explorer.analysis.compare import compare
+from explorer.analysis.pool import Pool
+from explorer.analysis.result import Advice, Comparison, Crossover, Front, Point, Verdict
+from explorer.analysis.score import Memo
+from explorer.analysis.space import design_order
+from explorer.convention import CostAxis
+from explorer.errors import ConventionError, UsageError
+from explorer.question import Budget, Target
+from explorer.spec import CandidateKind
+
+
+def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
+    """Answer what to ship under a budget, or what reaches a target most cheaply.
+
+    Chosen on ``select`` among all searched designs: for a budget the most accurate design whose cost is
+    within it (equal: the cheaper one), for a target the cheapest design that reaches it (equal: the
+    more accurate one); equal in both: `space.design_order`. Whether the answer is better than the best
+    of every other kind is judged on ``report``, paired on the same examples.
+
+    Args:
+        pool: what ``front`` was searched in.
+        front: the result of `explorer.analysis.search.search`.
+        question: a budget on the front's axis, or a target.
+
+    Raises:
+        UsageError: ``front`` is of another pool, or has no fronts of its kinds.
+        ConventionError: the budget is on another cost axis.
+    """
+    if front.pool != pool.summary:
+        raise UsageError("this front was not searched in this pool; search again")
+    if not front.fronts_by_kind:
+        raise UsageError("this front holds no fronts by kind; make it with explorer.analysis.search.search")
+    _check_axis(front.axis, question)
+    best = best_of_kinds(front.fronts_by_kind, question)
+    ranked = sorted(best.values(), key=lambda point: _preference(point, question))
+    answer = ranked[0] if ranked else None
+    memo: Memo = {}
+    comparisons = tuple(compare(pool, ranked[0].design, other.design, memo=memo) for other in ranked[1:])
+    return Advice(
+        question=question,
+        axis=front.axis,
+        pool=front.pool,
+        answer=answer,
+        runner_up=ranked[1] if len(ranked) > 1 else None,
+        best_of_kind=best,
+        comparisons=comparisons,
+        cannot_tell=bool(comparisons) and comparisons[0].verdict is Verdict.CANNOT_TELL,
+        cheaper=_cheaper(ranked, comparisons),
+        crossovers=crossovers(front.points),
+        next_up=_next_up(front.points, answer, question),
+        notes=(*front.notes, *_notes(answer, question)),
+    )
+
+
+def best_of_kinds(
+    fronts: Mapping[CandidateKind, Sequence[Point]], question: Budget | Target
+) -> dict[CandidateKind, Point]:
+    """Return the best design of each kind that fits the question, chosen on ``select``.
+
+    Exact over all searched designs, since what fits best is always on its kind's front.
+    """
+    best = {}
+    for kind, points in fronts.items():
+        fitting = [point for point in points if fits(point, question)]
+        if fitting:
+            best[kind] = min(fitting, key=lambda point: _preference(point, question))
+    return best
+
+
+def fits(point: Point, question: Budget | Target) -> bool:
+    """Say whether a design meets the question by its figures on ``select``."""
+    if isinstance(question, Budget):
+        return point.select_cost <= question.limit
+    return point.select_accuracy >= question.accuracy
+
+
+def crossovers(points: Sequence[Point]) -> tuple[Crossover, ...]:
+    """Return the budgets at which the kind of the best design changes, along a front."""
+    return tuple(
+        Crossover(cost=after.select_cost, before=before.kind, after=after.kind)
+        for before, after in pairwise(points)
+        if before.kind is not after.kind
+    )
+
+
+def _check_axis(axis: CostAxis, question: Budget | Target) -> None:
+    if isinstance(question, Budget) and question.axis != axis:
+        raise ConventionError(f"the budget is on {question.axis} but the front is over {axis}")
+
+
+def _preference(point: Point, question: Budget | Target) -> tuple:
+    """Return the key that is smallest for the point to prefer."""
+    accuracy, cost = -point.select_accuracy, point.select_cost
+    first = (accuracy, cost) if isinstance(question, Budget) else (cost, accuracy)
+    return (*first, design_order(point.design))
+
+
+def _cheaper(ranked: Sequence[Point], comparisons: Sequence[Comparison]) -> Point | None:
+    """Return the cheapest of the answer and those it cannot be told from."""
+    if not ranked:
+        return None
+    alike = [
+        other
+        for other, comparison in zip(ranked[1:], comparisons, strict=True)
+        if comparison.verdict is Verdict.CANNOT_TELL
+    ]
+    # the answer comes first: at equal cost it stays
+    return min((ranked[0], *alike), key=lambda point: point.select_cost)
+
+
+def _next_up(points: Sequence[Point], answer: Point | None, question: Budget | Target) -> Point | None:
+    """Return the next dearer point of the front; without an answer, what the smallest budget buys."""
+    if answer is None:
+        return points[0] if isinstance(question, Budget) else None
+    return next((point for point in points if point.select_cost > answer.select_cost), None)
+
+
+def _notes(answer: Point | None, question: Budget | Target) -> tuple[str, ...]:
+    """Say where the figures on ``report`` do not bear out the choice made on ``select``."""
+    if answer is None:
+        return ("nothing that was searched fits the question",)
+    notes = []
+    if isinstance(question, Budget):
+        if answer.cost.value > question.limit:
+            notes.append("on report the answer's mean cost is above the budget")
+        elif answer.cost.high > question.limit:
+            notes.append("the interval of the answer's cost on report reaches beyond the budget")
+        if answer.worst_cost > question.limit:
+            notes.append("an input that runs every stage of the answer costs more than the budget")
+    else:
+        if answer.accuracy.value < question.accuracy:
+            notes.append("on report the answer misses the target")
+        elif answer.accuracy.low < question.accuracy:
+            notes.append("the interval of the answer's accuracy on report reaches below the target")
+    return tuple(notes)

@@ -1,0 +1,165 @@
+"""The inner loops of the search, compiled. Each is checked against its plain definition in the tests.
+
+They release the interpreter lock and use no numba threads of their own, so that several may run at
+once in ordinary threads (a Streamlit session each, say).
+"""
+
+import numpy as np
+from numba import njit
+
+NO_KEY = np.iinfo(np.int64).max
+
+
+@njit(nogil=True, cache=True)
+def undominated(values: np.ndarray) -> tuple:
+    """Keep, example by example, the classes that can win for some non-negative weighting.
+
+    A class is dropped when another one is at least as good in every member and either has the lower
+    index or is better in every member. For integers that is exact. For logarithms too: two different
+    float16 numbers differ by 4.9e-4 or more in the logarithm, which no rounding of the sum can undo.
+
+    Args:
+        values: ``[member, example, class]``.
+
+    Returns:
+        offsets int64 ``[example + 1]``, class of each entry int32 ``[entry]``, and the values
+        ``[member, entry]``; the entries of an example are by ascending class.
+    """
+    members, examples, classes = values.shape
+    offsets = np.zeros(examples + 1, np.int64)
+    kept = np.empty(examples * classes, np.int32)
+    filled = 0
+    for e in range(examples):
+        start = filled
+        strongest = _largest_sum(values, e)
+        for c in range(classes):
+            # nearly every class falls to the strongest one; this order makes 1,000 classes cheap
+            if c != strongest and _beats(values, e, strongest, c):
+                continue
+            dropped = False
+            for entry in range(start, filled):
+                if _beats(values, e, kept[entry], c):
+                    dropped = True
+                    break
+            if dropped:
+                continue
+            still = start
+            for entry in range(start, filled):
+                if not _beats(values, e, c, kept[entry]):
+                    kept[still] = kept[entry]
+                    still += 1
+            kept[still] = c
+            filled = still + 1
+        offsets[e + 1] = filled
+    table = np.empty((members, filled), values.dtype)
+    for e in range(examples):
+        for entry in range(offsets[e], offsets[e + 1]):
+            for m in range(members):
+                table[m, entry] = values[m, e, kept[entry]]
+    return offsets, kept[:filled].copy(), table
+
+
+@njit(nogil=True, cache=True)
+def _largest_sum(values: np.ndarray, e: int) -> int:
+    best, most = 0, -np.inf
+    for c in range(values.shape[2]):
+        total = 0.0
+        for m in range(values.shape[0]):
+            total += values[m, e, c]
+        if total > most:
+            best, most = c, total
+    return best
+
+
+@njit(nogil=True, cache=True)
+def _beats(values: np.ndarray, e: int, a: int, b: int) -> bool:
+    every = True
+    for m in range(values.shape[0]):
+        if values[m, e, a] < values[m, e, b]:
+            return False
+        if values[m, e, a] == values[m, e, b]:
+            every = False
+    return every or a < b
+
+
+@njit(nogil=True, cache=True)
+def right_answers(
+    subsets: np.ndarray, offsets: np.ndarray, hits: np.ndarray, table: np.ndarray
+) -> np.ndarray:
+    """Say which examples each set of members answers right.
+
+    Args:
+        subsets: member indices int32 ``[subset, slot]``, padded with -1 at the end.
+        offsets: where each example's entries are, int64 ``[example + 1]``.
+        hits: whether an entry's class is the true one, bool ``[entry]``.
+        table: values ``[member, entry]``.
+
+    Returns:
+        uint8 ``[subset, example]``, 1 where right.
+    """
+    examples = len(offsets) - 1
+    right = np.empty((len(subsets), examples), np.uint8)
+    total = np.empty(table.shape[1], table.dtype)
+    for q in range(len(subsets)):
+        total[:] = table[subsets[q, 0]]
+        for slot in range(1, subsets.shape[1]):
+            if subsets[q, slot] < 0:
+                break
+            row = table[subsets[q, slot]]
+            for entry in range(len(total)):
+                total[entry] += row[entry]
+        for e in range(examples):
+            best = offsets[e]
+            for entry in range(offsets[e] + 1, offsets[e + 1]):
+                if total[entry] > total[best]:
+                    best = entry
+            right[q, e] = hits[best]
+    return right
+
+
+@njit(nogil=True, cache=True)
+def scan_cascades(firsts: tuple, seconds: tuple, best: tuple, sampled: np.ndarray) -> None:
+    """Score every cascade from each first stage to each second stage at every cut.
+
+    Args:
+        firsts: right uint8 ``[first, example]``, order int32 ``[first, example]``, leavers of all
+            firsts' cuts int32 ``[cut]``, where each first's cuts are int64 ``[first + 1]``.
+        seconds: right uint8 ``[second, example]``, the first stage it equals or -1 int64 ``[second]``,
+            tie-break key int64 ``[first, second]``, and cost as ``base + slope x share that stays``,
+            both float64 ``[first, second]``.
+        best: for each number of right answers ``[example + 1]``: lowest cost of all examples
+            together float64, its key int64,
+            its (first, second, cut) int32 ``[example + 1, 3]``. Updated in place; ``second`` is
+            counted within ``seconds``.
+        sampled: (cut or -1, right answers) int32 ``[first, second, 2]``: on entry the cut to note down.
+    """
+    first_right, order, leavers, bounds = firsts
+    second_right, same, key, base, slope = seconds
+    best_cost, best_key, best_design = best
+    examples = first_right.shape[1]
+    gain = np.empty(examples, np.int8)
+    for q in range(len(second_right)):
+        correct = 0
+        for e in range(examples):
+            correct += second_right[q, e]
+        for f in range(len(first_right)):
+            if same[q] == f:
+                continue
+            for e in range(examples):
+                gain[e] = np.int8(first_right[f, e]) - np.int8(second_right[q, e])
+            count, done = correct, 0
+            for cut in range(bounds[f], bounds[f + 1]):
+                while done < leavers[cut]:
+                    count += gain[order[f, done]]
+                    done += 1
+                # of all examples together, so that whole-number costs stay exact and ties are seen
+                cost = base[f, q] * examples + slope[f, q] * (examples - done)
+                # <= : the same two stages at the same cost, more leave, the lower threshold
+                if cost < best_cost[count] or (cost == best_cost[count] and key[f, q] <= best_key[count]):
+                    best_cost[count] = cost
+                    best_key[count] = key[f, q]
+                    best_design[count, 0] = f
+                    best_design[count, 1] = q
+                    best_design[count, 2] = cut - bounds[f]
+                if cut - bounds[f] == sampled[f, q, 0]:
+                    sampled[f, q, 1] = count

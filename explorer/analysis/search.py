@@ -1,0 +1,167 @@
+"""The exact front: every single, every ensemble, every two-stage cascade at every threshold."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from explorer.analysis.combine import EXACT, near_ties
+from explorer.analysis.costs import mean_cost, stages_of
+from explorer.analysis.curves import scale_curves
+from explorer.analysis.pareto import pareto_front
+from explorer.analysis.pool import Pool
+from explorer.analysis.result import Front, Point, SearchedDesign
+from explorer.analysis.scan import BestCascades, Scan, entries, member_cuts, scan
+from explorer.analysis.score import Memo, evaluate
+from explorer.analysis.space import StageSets, design_order, plan_search, stage_sets
+from explorer.convention import CostAxis
+from explorer.spec import Averaging, Candidate, CandidateKind, Cascade, Ensemble, Exit
+
+MAX_DESIGNS = 4_000_000_000
+"""Default limit of a search: some ten seconds on two cores."""
+_CLOUD = 2_800
+"""About how many dominated designs to keep for drawing."""
+
+
+def search(
+    pool: Pool,
+    axis: CostAxis,
+    *,
+    max_members: int = 4,
+    averaging: Averaging = Averaging.MEAN,
+    cascades: bool = True,
+    max_designs: int = MAX_DESIGNS,
+    notes: Sequence[str] = (),
+) -> Front:
+    """Find the Pareto front of cost and accuracy on ``select``, and score it on ``report``.
+
+    Searched exactly: every single, every ensemble of 2 to ``max_members`` distinct members, and every
+    cascade from one member to another or to such an ensemble, at every threshold that tells ``select``
+    examples apart. A cut at which nobody or everybody leaves is left out: it is the second or the
+    first stage alone. Of designs with equal accuracy and cost the one with fewer members stays, then
+    the first by text (`space.design_order`). Labels of ``report`` have no influence on which designs
+    are found.
+
+    Args:
+        pool: members, labels and costs; its axis must be ``axis``.
+        axis: the cost kind, and device.
+        max_members: largest ensemble, alone or as a second stage.
+        averaging: the rule of all ensembles.
+        cascades: whether to search cascades.
+        max_designs: limit of the search (see `space.plan_search`); what it leaves out is in the notes.
+        notes: what the caller already left out (see `explorer.analysis.pool.load_pool`).
+
+    Raises:
+        UsageError: ``max_members`` or ``max_designs`` out of range.
+        ConventionError: the pool holds costs of another axis.
+    """
+    pool.check_axis(axis)
+    first_cuts = member_cuts(pool.select)
+    thresholds = sum(len(cut.leavers) for cut in first_cuts)
+    plan = plan_search(
+        len(pool.members),
+        pool.select.shape[1],
+        thresholds,
+        max_members=max_members,
+        cascades=cascades,
+        max_designs=max_designs,
+    )
+    sets = stage_sets(pool, plan.ensemble_size, averaging)
+    seconds = sets.count_up_to(plan.second_size)
+    prepared = entries(pool.select, pool.select_labels, averaging)
+    found = scan(prepared, sets, first_cuts, seconds, kind=axis.kind, sample=_CLOUD // 2)
+    memo: Memo = {}
+    fronts = {
+        kind: _front_of([_checked_point(pool, design, right, memo) for design, right in chosen])
+        for kind, chosen in _fronts(sets, found).items()
+    }
+    points = _front_of([point for front in fronts.values() for point in front])
+    curves, curve_notes = scale_curves(pool, averaging)
+    return Front(
+        pool=pool.summary,
+        axis=axis,
+        points=points,
+        searched=_searched(sets, seconds, found),
+        cloud=_cloud(pool, sets, found, {point.design for point in points}),
+        curves=curves,
+        notes=(*notes, *plan.notes, *curve_notes, *_near_tie_notes(pool, points, averaging)),
+        fronts_by_kind=fronts,
+    )
+
+
+def _fronts(sets: StageSets, found: Scan) -> dict[CandidateKind, list[tuple[Candidate, int]]]:
+    """Return each kind's front, cheapest first: designs with their right answers on ``select``."""
+    single = sets.sizes == 1
+    chosen: dict[CandidateKind, list[tuple[Candidate, int]]] = {}
+    for kind, mask in ((CandidateKind.SINGLE, single), (CandidateKind.ENSEMBLE, ~single)):
+        where = np.flatnonzero(mask)
+        where = where[np.lexsort((sets.text_rank[where], sets.sizes[where]))]
+        front = where[pareto_front(sets.costs[where], found.right[where])]
+        if len(front):
+            chosen[kind] = [(sets.stage(index), int(found.right[index])) for index in front]
+    best: BestCascades = found.best
+    exist = np.flatnonzero(np.isfinite(best.cost))
+    front = exist[pareto_front(best.cost[exist], exist)]
+    if len(front):
+        chosen[CandidateKind.CASCADE] = [
+            (_cascade(sets, found, *best.design[right].tolist()), int(right)) for right in front
+        ]
+    return chosen
+
+
+def _cascade(sets: StageSets, found: Scan, first: int, second: int, cut: int) -> Cascade:
+    threshold = found.cuts[first].threshold(cut)
+    return Cascade((sets.stage(first), sets.stage(second)), (Exit(threshold),))
+
+
+def _checked_point(pool: Pool, design: Candidate, right: int, memo: Memo) -> Point:
+    """Score a design the plain way, and insist that the fast way found the same."""
+    point = evaluate(pool, design, pool.axis, memo=memo)
+    plain = round(point.select_accuracy * len(pool.select_labels))
+    assert plain == right, f"fast and plain scoring of {design} differ: {right} and {plain} right"
+    return point
+
+
+def _front_of(points: list[Point]) -> tuple[Point, ...]:
+    """Return the points no other one beats, cheapest first; of equals the first in `design_order`."""
+    ordered = sorted(points, key=lambda point: design_order(point.design))
+    front = pareto_front([p.select_cost for p in ordered], [p.select_accuracy for p in ordered])
+    return tuple(ordered[index] for index in front)
+
+
+def _searched(sets: StageSets, seconds: int, found: Scan) -> dict[CandidateKind, int]:
+    singles = len(sets.members)
+    thresholds = sum(len(cut.leavers) for cut in found.cuts)
+    searched = {CandidateKind.SINGLE: singles, CandidateKind.ENSEMBLE: len(sets.rows) - singles}
+    # a member never hands over to itself alone
+    searched[CandidateKind.CASCADE] = thresholds * (seconds - 1) if seconds else 0
+    return searched
+
+
+def _cloud(pool: Pool, sets: StageSets, found: Scan, front: set[Candidate]) -> tuple[SearchedDesign, ...]:
+    """Return a sample of designs that are not on the front, with their figures on ``select``."""
+    examples = len(pool.select_labels)
+    singles, most = len(sets.members), _CLOUD // 2
+    ensembles = np.unique(np.linspace(singles, len(sets.rows), most, endpoint=False).astype(np.int64))
+    picked: list[tuple[Candidate, float, int]] = [
+        (sets.stage(index), float(sets.costs[index]), int(found.right[index]))
+        for index in (*range(min(singles, most)), *ensembles[ensembles < len(sets.rows)])
+    ]
+    for first, second, cut, right in found.sample.tolist():
+        stay = examples - int(found.cuts[first].leavers[cut])
+        design = _cascade(sets, found, first, second, cut)
+        picked.append((design, mean_cost(pool, design, (examples, stay)), right))
+    return tuple(
+        SearchedDesign(design=str(design), kind=design.kind, cost=cost, accuracy=right / examples)
+        for design, cost, right in picked
+        if design not in front
+    )
+
+
+def _near_tie_notes(pool: Pool, points: Sequence[Point], averaging: Averaging) -> tuple[str, ...]:
+    """Say how many answers of the front's ensembles hang on floating-point rounding."""
+    if averaging in EXACT:
+        return ()
+    stages = {stage for p in points for stage in stages_of(p.design) if isinstance(stage, Ensemble)}
+    ties = sum(near_ties(pool.select[pool.rows(stage.members)], averaging) for stage in stages)
+    total = len(stages) * len(pool.select_labels)
+    return (f"{averaging}: {ties} of {total} select answers of the front's ensembles are near-ties",)

@@ -1,0 +1,150 @@
+"""What the command line prints: aligned plain text, the same values as the documents."""
+
+from collections.abc import Sequence
+
+from explorer.analysis.result import Advice, Comparison, Front, Point
+from explorer.convention import COST_KINDS, CostAxis
+from explorer.record import CostFigure, LatencyRun
+from explorer.report.answer import answer_sentence, changes, comparison_clause, optimism_sentence
+from explorer.report.text import (
+    format_accuracy,
+    format_accuracy_interval,
+    format_accuracy_value,
+    format_amount,
+    format_axis,
+    format_cost,
+    format_count,
+    format_pool,
+    format_reached,
+    format_seconds,
+    format_share,
+    kind_name,
+    share_decimals,
+)
+
+_RIGHT = frozenset(
+    {"cost", "accuracy", "chosen at", "p50", "p90", "p99", "spread", "examples", "mismatches", "ties"}
+)
+"""Columns of numbers, set flush right."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align ``rows`` under ``header``, two spaces between columns; the last column is never padded."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    lines = []
+    for row in (header, *rows):
+        cells = [
+            cell.rjust(width) if name in _RIGHT else cell.ljust(width)
+            for cell, width, name in zip(row, widths, header, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def front_table(front: Front) -> str:
+    """Write the front, cheapest first, under a line that says what it is a front of."""
+    searched = ", ".join(f"{format_count(n)} {kind}s" for kind, n in front.searched.items())
+    rows = []
+    for point in front.points:
+        decimals = share_decimals(point.accuracy.n)
+        rows.append(
+            (
+                point.kind.value,
+                format_amount(point.cost.value, front.axis.kind),
+                point.cost.basis.value,
+                format_accuracy_value(point.accuracy),
+                format_accuracy_interval(point.accuracy),
+                format_share(point.select_accuracy, decimals),
+                format_reached(point),
+                str(point.design),
+            )
+        )
+    header = ("kind", "cost", "basis", "accuracy", "95% interval", "chosen at", "reached", "design")
+    return "\n".join(
+        (
+            f"front of {front.pool.dataset}: accuracy against {format_axis(front.axis)}",
+            f"{format_pool(front.pool)}; searched {searched}",
+            "",
+            table(header, rows),
+        )
+    )
+
+
+def advice_text(advice: Advice) -> str:
+    """Write the answer, its evidence, and what would change it."""
+    parts = [answer_sentence(advice), optimism_sentence(advice), *changes(advice), *advice.notes]
+    return "\n".join(part for part in parts if part)
+
+
+def comparison_text(comparison: Comparison, first: Point, second: Point, axis: CostAxis) -> str:
+    """Write two designs and their paired difference."""
+    lines = [
+        f"{name}: {point.design}\n    {format_accuracy(point.accuracy)}, {format_cost(point.cost, axis.kind)}"
+        for name, point in (("first ", first), ("second", second))
+    ]
+    clause = comparison_clause(comparison)
+    lines.append(
+        f"first against second: {clause}; only the first is right on {comparison.only_first_right}, "
+        f"only the second on {comparison.only_second_right} of {format_count(comparison.difference.n)} examples"
+    )
+    return "\n".join(lines)
+
+
+def profile_text(rows: Sequence[tuple[LatencyRun, CostFigure]]) -> str:
+    """Write measured latencies, one line a model and backend."""
+    kind = COST_KINDS["latency"]
+    lines = []
+    for run, figure in rows:
+        lines.append(
+            (
+                run.subject,
+                run.conditions.device,
+                run.conditions.backend,
+                format_amount(figure.value, kind),
+                f"{format_amount(figure.low, kind)} to {format_amount(figure.high, kind)}",
+                format_share(run.spread) if len(run.samples_s) >= 4 else "n/a",
+                f"{len(run.samples_s)} ({run.stop_reason})" + (", doubtful" if run.doubtful else ""),
+            )
+        )
+    header = ("subject", "device", "backend", "p50", "95% interval of p50", "spread", "samples")
+    return table(header, lines)
+
+
+def verification_text(
+    design: str,
+    *,
+    routes: Sequence[tuple[str, int, int, int]],
+    predicted_s: float | None,
+    measured_s: float | None,
+    passed: bool,
+) -> str:
+    """Write a conformance run; a route is ``(name, examples, mismatches, ties)``."""
+    rows = [(name, *(format_count(n) for n in counts)) for name, *counts in routes]
+    measured = "not measured" if measured_s is None else f"{format_seconds(measured_s)} measured"
+    predicted = "no prediction" if predicted_s is None else f"{format_seconds(predicted_s)} predicted"
+    return "\n".join(
+        (
+            f"design: {design}",
+            table(("route", "examples", "mismatches", "ties"), rows),
+            f"latency of one example: {measured}, {predicted}",
+            "passed: the file answers as the stored predictions say"
+            if passed
+            else "FAILED: the file does not answer as the stored predictions say",
+        )
+    )
+
+
+def kinds_text(advice: Advice) -> str:
+    """Write the best fitting candidate of each kind, one line each."""
+    return table(
+        ("kind", "accuracy", "cost", "design"),
+        [
+            (
+                kind_name(kind),
+                format_accuracy(point.accuracy),
+                format_cost(point.cost, advice.axis.kind),
+                str(point.design),
+            )
+            for kind, point in advice.best_of_kind.items()
+        ],
+    )

@@ -1,0 +1,1 @@
+"""One file a format revision, in order of their names."""

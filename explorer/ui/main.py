@@ -1,0 +1,5 @@
+"""Run the app: ``streamlit run`` starts this file."""
+
+from explorer.ui.page import main
+
+main()

@@ -1,0 +1,123 @@
+"""The activation peak against pencil and paper, and against a brute force over random traces."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.accounting.memory import activation_peak_bytes, lifetimes, live_bytes
+from explorer.record import OpRecord, TensorRecord, Trace
+
+
+def call(inputs: list[TensorRecord], outputs: list[TensorRecord]) -> OpRecord:
+    return OpRecord(op="any", module="", inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def trace(*ops: OpRecord, results: tuple[int, ...] = ()) -> Trace:
+    return Trace(
+        ops=ops, input_shape=(1,), parameters=0, param_bytes=0, buffer_bytes=0, result_storages=results
+    )
+
+
+def test_a_chain_holds_two_neighbours(tensor) -> None:
+    x = tensor(0, 100, persistent=True)
+    a, b, c = tensor(1, 3), tensor(2, 5), tensor(3, 7)
+
+    ops = trace(call([x], [a]), call([a], [b]), call([b], [c]), results=(3,))
+
+    assert live_bytes(ops) == (4 * 3, 4 * (3 + 5), 4 * (5 + 7))
+    assert activation_peak_bytes(ops) == 48
+
+
+def test_a_residual_is_held_across_its_branch(tensor) -> None:
+    x = tensor(0, 1, persistent=True)
+    stem, branch, wide, out = tensor(1, 3), tensor(2, 5), tensor(3, 7), tensor(4, 3)
+
+    ops = trace(
+        call([x], [stem]),
+        call([stem], [branch]),
+        call([branch], [wide]),
+        call([wide, stem], [out]),
+        results=(4,),
+    )
+
+    assert live_bytes(ops) == (12, 4 * (3 + 5), 4 * (3 + 5 + 7), 4 * (3 + 7 + 3))
+
+
+def test_in_place_work_allocates_nothing(tensor) -> None:
+    a = tensor(1, 3)
+
+    assert live_bytes(trace(call([], [a]), call([a], [a]), call([a], [a]))) == (12, 12, 12)
+
+
+def test_a_view_keeps_its_whole_storage(tensor) -> None:
+    whole, corner = tensor(1, 10), tensor(1, 2, storage_bytes=40)
+    other, out = tensor(2, 7), tensor(3, 1)
+
+    ops = trace(call([], [whole]), call([whole], [corner]), call([], [other]), call([corner, other], [out]))
+
+    assert live_bytes(ops) == (40, 40, 40 + 28, 40 + 28 + 4)
+
+
+def test_parameters_and_input_are_left_out(tensor) -> None:
+    x, weight, out = tensor(0, 1000, persistent=True), tensor(1, 1000, persistent=True), tensor(2, 3)
+
+    assert activation_peak_bytes(trace(call([x, weight], [out]))) == 12
+
+
+def test_writing_into_the_input_is_no_activation(tensor) -> None:
+    x = tensor(0, 1000, persistent=True)
+
+    assert activation_peak_bytes(trace(call([x], [x]))) == 0
+
+
+def test_an_unused_output_lives_for_its_operator_alone(tensor) -> None:
+    pooled, indices, out = tensor(1, 3), tensor(2, 11), tensor(3, 5)
+
+    assert live_bytes(trace(call([], [pooled, indices]), call([pooled], [out]))) == (4 * 14, 4 * 8)
+
+
+def test_results_live_to_the_end(tensor) -> None:
+    """A feature pyramid returns early tensors: they are never read again and still held."""
+    early, late, last = tensor(1, 3), tensor(2, 5), tensor(3, 7)
+    ops = (call([], [early]), call([], [late]), call([late], [last]))
+
+    assert live_bytes(trace(*ops)) == (12, 20, 48)
+    assert live_bytes(trace(*ops, results=(1, 3))) == (12, 12 + 20, 12 + 48)
+
+
+def test_a_storage_that_grows_counts_at_its_largest(tensor) -> None:
+    ops = trace(call([], [tensor(1, 3)]), call([tensor(1, 3)], [tensor(1, 9)]))
+
+    assert [life.storage_bytes for life in lifetimes(ops)] == [36]
+
+
+def test_nothing_runs_in_no_memory() -> None:
+    assert activation_peak_bytes(trace()) == 0
+
+
+SIZES = (2, 3, 5, 7, 11, 13, 17)  # distinct primes: no two sets of storages weigh the same by chance
+NUMBERS = st.lists(st.integers(0, len(SIZES) - 1), max_size=3)
+
+
+@given(
+    steps=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=10),
+    persistent=st.sets(st.integers(0, len(SIZES) - 1)),
+    results=st.sets(st.integers(0, len(SIZES) - 1)),
+)
+def test_equals_brute_force(tensor, steps: list, persistent: set[int], results: set[int]) -> None:
+    def make(number: int) -> TensorRecord:
+        return tensor(number, SIZES[number], persistent=number in persistent)
+
+    ops = [call([*map(make, reads)], [*map(make, writes)]) for reads, writes in steps]
+    touched = [{*reads, *writes} for reads, writes in steps]
+
+    def live(now: int, number: int) -> bool:
+        before = any(number in step for step in touched[: now + 1])
+        after = any(number in step for step in touched[now:]) or number in results
+        return before and after and number not in persistent
+
+    expected = [
+        sum(4 * size for number, size in enumerate(SIZES) if live(now, number)) for now in range(len(steps))
+    ]
+
+    assert list(live_bytes(trace(*ops, results=tuple(results)))) == expected
+    assert activation_peak_bytes(trace(*ops, results=tuple(results))) == max(expected, default=0)

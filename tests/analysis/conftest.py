@@ -1,0 +1,8 @@
+"""Make ``tests/strategies.py`` importable however pytest was started."""
+
+import sys
+from pathlib import Path
+
+TESTS = str(Path(__file__).resolve().parents[1])
+if TESTS not in sys.path:
+    sys.path.insert(0, TESTS)

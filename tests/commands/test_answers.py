@@ -1,0 +1,138 @@
+"""front, advise, compare and report on a store of really trained members."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from explorer.spec import Cascade, Ensemble, Single, parse_design
+from explorer.store import Store
+
+DIGITS = ("--dataset", "digits")
+
+
+def stored_arrays(path, split):
+    """Read members' probabilities and labels with nothing but the ledger's rows and numpy."""
+    with Store.open(path, create=False) as store:
+        arrays = {
+            str(r.member).replace(f"~{r.member.recipe}", ""): np.array(store.probabilities(r), dtype=np.float64)
+            for r in store.predictions("digits", split)
+        }
+        digest = store.predictions("digits", split)[0].split_digest
+        return arrays, np.array(store.labels("digits", split, digest))
+
+
+def plain_decisions(design, arrays):
+    """Decide as the definition says: average, argmax, exit at the threshold. No fast path."""
+    if isinstance(design, Single):
+        return arrays[str(design.member)].argmax(1), arrays[str(design.member)].max(1)
+    if isinstance(design, Ensemble):
+        mean = np.mean([arrays[str(m)] for m in design.members], axis=0)
+        return mean.argmax(1), mean.max(1)
+    assert isinstance(design, Cascade)
+    answer, confidence = plain_decisions(design.stages[0], arrays)
+    for leave, stage in zip(design.exits, design.stages[1:], strict=True):
+        later, later_confidence = plain_decisions(stage, arrays)
+        stays = confidence >= leave.threshold
+        answer, confidence = np.where(stays, answer, later), np.where(stays, confidence, later_confidence)
+    return answer, confidence
+
+
+def test_front_has_kinds_intervals_and_recomputable_accuracies(explorer, trained_store) -> None:
+    document = json.loads(explorer("front", *DIGITS, "--cost", "macs", "--json", "--store", trained_store).out)
+    points = document["points"]
+
+    assert document["schema_version"] == 1
+    assert document["dataset"] == "digits"
+    assert document["cost"]["kind"] == "macs"
+    assert len({point["kind"] for point in points}) >= 2
+    report, report_labels = stored_arrays(trained_store, "report")
+    select, select_labels = stored_arrays(trained_store, "select")
+    costs = [point["cost"]["value"] for point in points]
+    assert costs == sorted(costs)
+    for point in points:
+        design = parse_design(point["design"])
+        accuracy = point["accuracy"]
+        found = plain_decisions(design, report)[0] == report_labels
+        assert accuracy["value"] == found.mean()
+        assert accuracy["n"] == len(report_labels)
+        assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+        assert accuracy["low"] < accuracy["high"]
+        assert point["cost"]["basis"] == "counted"
+        chosen = plain_decisions(design, select)[0] == select_labels
+        assert point["select_accuracy"] == chosen.mean()
+
+
+def test_front_over_macs_of_a_cascade_is_its_expected_cost(explorer, trained_store) -> None:
+    document = json.loads(explorer("front", *DIGITS, "--json", "--store", trained_store).out)
+    macs = {
+        name: json.loads(explorer("count", f"{name}@8", "--channels", "1", "--json").out)["macs"]
+        for name in ("wrn10-0.25", "wrn10-0.5")
+    }
+    report, _ = stored_arrays(trained_store, "report")
+    for point in document["points"]:
+        design = parse_design(point["design"])
+        if isinstance(design, Cascade):
+            first, second = design.stages
+            escalated = (plain_decisions(first, report)[1] < design.exits[0].threshold).mean()
+            expected = macs[first.members[0].name] + escalated * sum(macs[m.name] for m in second.members)
+            assert np.isclose(point["cost"]["value"], expected, rtol=1e-12)
+
+
+def test_advise_answers_a_budget_and_says_how_sure_it_is(explorer, trained_store) -> None:
+    document = json.loads(
+        explorer("advise", *DIGITS, "--budget", "macs<=1M", "--json", "--store", trained_store).out
+    )
+
+    assert {"question", "answer", "cannot_tell", "runner_up", "what_would_change_it", "evidence"} <= document.keys()
+    assert document["answer"]["cost"]["value"] <= 1.1e6
+    assert isinstance(document["cannot_tell"], bool)
+
+
+def test_advise_says_when_nothing_fits(explorer, trained_store) -> None:
+    result = explorer("advise", *DIGITS, "--budget", "macs<=1k", "--json", "--store", trained_store)
+
+    assert result.code == 0
+    assert json.loads(result.out)["answer"] is None
+
+
+def test_targets_ask_for_the_cheapest(explorer, trained_store) -> None:
+    document = json.loads(
+        explorer("advise", *DIGITS, "--target", "accuracy>=20%", "--json", "--store", trained_store).out
+    )
+
+    assert document["answer"]["select_accuracy"] >= 0.2
+
+
+def test_compare_is_antisymmetric(explorer, trained_store) -> None:
+    designs = "wrn10-0.25@8#0", "mean(wrn10-0.5@8#0, wrn10-0.5@8#1)"
+    one, two = (
+        json.loads(explorer("compare", *pair, *DIGITS, "--json", "--store", trained_store).out)
+        for pair in (designs, designs[::-1])
+    )
+
+    assert one["difference"]["value"] == -two["difference"]["value"]
+    assert explorer("compare", *designs, *DIGITS, "--store", trained_store).code == 0
+
+
+def test_unknown_data_set_and_member_name_what_exists(explorer, trained_store) -> None:
+    assert "digits" in explorer("front", "--dataset", "digit", "--store", trained_store).error_line
+    result = explorer("compare", "wrn10-2@8#0", "wrn10-0.5@8#0", *DIGITS, "--store", trained_store)
+    assert result.code == 2
+    assert "wrn10-2@8#0" in result.error_line
+
+
+def test_reports_are_written_in_each_form(explorer, trained_store, tmp_path) -> None:
+    for suffix in ("html", "md", "json"):
+        out = tmp_path / f"report.{suffix}"
+        assert explorer("report", *DIGITS, "--out", out, "--store", trained_store).code == 0
+        assert out.stat().st_size > 1000
+    assert Path(tmp_path / "report.html").stat().st_size < 500_000
+
+
+def test_training_again_trains_nothing(explorer, trained_store) -> None:
+    result = explorer(
+        "train", "wrn10-0.25", *DIGITS, "--seeds", "0-2", "--epochs", "3", "--json", "--store", trained_store
+    )
+
+    assert json.loads(result.out)["trained"] == 0

@@ -1,0 +1,57 @@
+"""Fixtures that several rooms' tests share."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of reference data beside the repository; tests that need it skip without it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no reference data at {SHARED}")
+    return SHARED
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def unpacked_data(shared_dir: Path) -> Path:
+    """CIFAR-10 and Fashion-MNIST in their publishers' layouts, unpacked once per machine and user.
+
+    A changed unpack program gets a folder of its own. Test processes that run side by side wait for
+    the first one; an unpacking that was killed leaves nothing that looks finished.
+    """
+    program = shared_dir / "data" / "unpack.py"
+    if not program.is_file():
+        pytest.skip(f"no image data: {program} is not there")
+    key = hashlib.sha256(program.read_bytes() + str(shared_dir).encode()).hexdigest()[:12]
+    cache = Path(tempfile.gettempdir()) / f"scale-or-ensemble-tests-{os.getuid()}"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    target = cache / f"images-{key}"
+    with _locked(cache / f"images-{key}.lock"):
+        if not target.is_dir():
+            unfinished = cache / f"images-{key}.part"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            done = subprocess.run(
+                [sys.executable, str(program), str(unfinished)], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{program} failed: {done.stderr}"
+            unfinished.rename(target)
+    return target
