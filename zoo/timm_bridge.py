@@ -111,7 +111,7 @@ def _build(config: TimmConfig, in_channels: int, num_classes: int, resolution: i
         return _timm().create_model(
             config.model, pretrained=False, in_chans=in_channels, num_classes=num_classes, **arguments
         )
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except (TypeError, ValueError, ArithmeticError, AssertionError, RuntimeError) as error:
         raise ZooError(
             f"timm cannot build {config.model} for {in_channels} channels, {num_classes} classes and "
             f"{resolution or 'default'} pixels: {error}"

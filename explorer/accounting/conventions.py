@@ -25,8 +25,9 @@ CONVENTIONS: Mapping[str, str] = {
     "parameters": "learned numbers, shared ones once; buffers are not parameters",
     "param_bytes": "bytes of the parameters in the dtype they were traced in",
     "activation_peak_bytes": (
-        "largest sum of live storages from first write to last read; parameters, buffers and the model's "
-        "input are left out; attention is one fused operator; kernel workspace is not seen, so a lower bound"
+        "largest sum of live storages from first write to last read; parameters, buffers, the model's input "
+        "and by-products that nothing reads (pooling indices) are left out; attention is one fused operator; "
+        "kernel workspace is not seen, so a lower bound"
     ),
     "form": "the model in evaluation mode, as given: nothing is folded or re-parameterised",
 }

@@ -22,7 +22,8 @@ def lifetimes(trace: Trace) -> tuple[Lifetime, ...]:
     """Return when each activation storage is needed, in order of first use.
 
     Views and in-place operators touch the storage they share, so they lengthen its life and allocate
-    nothing. Parameters, buffers and the model's input are left out.
+    nothing. Parameters, buffers and the model's input are left out, and so is what an operator puts
+    out beside its result and nothing ever reads: saved statistics of a norm, indices of a pooling.
     """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -35,13 +36,23 @@ def lifetimes(trace: Trace) -> tuple[Lifetime, ...]:
             last[tensor.storage] = index
             # A storage may grow (resize_); its largest size is what has to fit.
             size[tensor.storage] = max(size.get(tensor.storage, 0), tensor.storage_bytes)
+    needed = _needed(trace)
     for storage in trace.result_storages:
         if storage in last:
             last[storage] = len(trace.ops) - 1
     return tuple(
         Lifetime(storage=storage, storage_bytes=size[storage], first=start, last=last[storage])
         for storage, start in first.items()
+        if storage in needed
     )
+
+
+def _needed(trace: Trace) -> set[int]:
+    """Return the storages that some operator reads or puts out first, or that the model returns."""
+    needed = set(trace.result_storages)
+    for op in trace.ops:
+        needed.update(tensor.storage for tensor in (*op.inputs, *op.outputs[:1]))
+    return needed
 
 
 def live_bytes(trace: Trace) -> tuple[int, ...]:

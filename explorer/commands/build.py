@@ -42,11 +42,11 @@ def command(
             {
                 "schema_version": 1,
                 "design": str(candidate),
-                "path": str(artefact.path),
+                "path": str(artefact.model),
                 "sha256": artefact.digest,
                 "bytes": artefact.bytes,
             }
         )
         return
-    click.echo(f"{artefact.path}: {artefact.bytes / 1e6:.2f} MB, sha256 {artefact.digest[:12]}")
+    click.echo(f"{artefact.model}: {artefact.bytes / 1e6:.2f} MB, sha256 {artefact.digest[:12]}")
     click.echo(f"check it: explorer verify {out}")

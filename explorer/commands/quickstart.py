@@ -34,7 +34,7 @@ def command(store_url: str | None, out: Path, workers: int | None, as_json: bool
             {
                 **advice_document(done.advice),
                 "report": str(done.report),
-                "artefact": str(done.artefact.path),
+                "artefact": str(done.artefact.model),
                 "verified": done.verification.passed,
             }
         )
@@ -43,6 +43,6 @@ def command(store_url: str | None, out: Path, workers: int | None, as_json: bool
         click.echo(f"by latency: {answer_sentence(done.latency_advice)}")
         click.echo(f"answer: {answer_sentence(done.advice)}")
         click.echo(f"report: {done.report}")
-        click.echo(f"artefact: {done.artefact.path} ({done.shipped.design}), {state}")
+        click.echo(f"artefact: {done.artefact.model} ({done.shipped.design}), {state}")
     if not done.verification.passed:
         raise click.exceptions.Exit(1)

@@ -52,6 +52,9 @@ def command(
         from explorer.run.members import chosen_recipe, plan_members, resolved_models, train_members
 
         recipe = chosen_recipe(dataset, recipe_name, epochs)
+        from explorer.measure.environment import find_device
+
+        find_device(device)
         from explorer.data import load_images
         from explorer.run.progress import progress, say
 

@@ -17,14 +17,15 @@ def command(
 ) -> None:
     """Run DIRECTORY/model.onnx over the whole `report` split on every route; exit 1 if it disagrees."""
     from explorer.report.documents import verification_document
-    from explorer.report.text import verification_text
-    from explorer.run.artefacts import verify_directory
+    from explorer.report.terminal import verification_text
+    from explorer.run.artefacts import verification_parts, verify_directory
 
     with open_store(store_url) as store:
         verification = verify_directory(store, directory, data_dir=data_dir, download=download)
+    design, parts = str(verification.design), verification_parts(verification)
     if as_json:
-        print_json(verification_document(verification))
+        print_json(verification_document(design, **parts))
     else:
-        click.echo(verification_text(verification))
+        click.echo(verification_text(design, **parts))
     if not verification.passed:
         raise click.exceptions.Exit(1)

@@ -30,6 +30,8 @@ class Recorder(TorchDispatchMode):
         """Dotted path of the module that runs now; `modules_followed` keeps it."""
         self.entered = ""
         """The operator entered last: the one to blame when the pass fails."""
+        self.failing = ""
+        """The module to blame when the pass fails; as ``module``, but kept while an error passes up."""
         self._paused = False
         # Address of a storage -> its number. The storages themselves are kept, so that no address is
         # used twice within the trace; on meta they hold no memory.
@@ -44,7 +46,7 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if self._paused:
             return func(*args, **kwargs)
-        self.entered = operator_name(func)
+        self.entered, self.failing = operator_name(func), self.module
         result = func(*args, **kwargs)
         attributes, tensors = _bound(func, args, kwargs)
         self.append(self.entered, tensors, _tensors(result), attributes)
@@ -123,7 +125,7 @@ class FusedAttention(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not F.scaled_dot_product_attention:
             return func(*args, **kwargs)
-        self._recorder.entered = ATTENTION
+        self._recorder.entered, self._recorder.failing = ATTENTION, self._recorder.module
         with self._recorder.paused():
             result = func(*args, **kwargs)
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
@@ -145,26 +147,22 @@ def modules_followed(model: nn.Module, recorder: Recorder) -> Iterator[None]:
     def enter(path: str) -> Callable[..., None]:
         def hook(*_: object) -> None:
             running.append(path)
-            recorder.module = path
+            recorder.module = recorder.failing = path
 
         return hook
 
-    def leave(path: str) -> Callable[..., None]:
-        def hook(*_: object) -> None:
-            # A module that raised an error which its caller caught never left: drop it too. Where the
-            # error ends the pass, no hook runs and the path names the module that failed.
-            while running.pop() != path:
-                pass
-            recorder.module = running[-1] if running else ""
-
-        return hook
+    def leave(module: nn.Module, inputs: object, output: object) -> None:
+        running.pop()
+        recorder.module = running[-1] if running else ""
+        if output is not None:  # torch passes None for a module that raised an error
+            recorder.failing = recorder.module
 
     with ExitStack() as hooks:
         for path, module in model.named_modules():
             # First in and last out, so that what the model's own hooks compute belongs to their module.
             entering = module.register_forward_pre_hook(enter(path), prepend=True)
             hooks.callback(entering.remove)
-            hooks.callback(module.register_forward_hook(leave(path)).remove)
+            hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
         yield
 
 

@@ -41,15 +41,18 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Trace:
     if not input_shape or any(not isinstance(n, int) or n < 1 for n in input_shape):
         raise UsageError(f"an input shape is positive integers, example first; got {input_shape!r}")
     model = getattr(model, "_orig_mod", model)  # torch.compile wraps; what it wraps is counted
-    try:
-        return _traced(meta_copy(model), input_shape, nullcontext())
-    except UsageError as refusal:
-        # A forward that makes tensors without naming a device (torch.arange(n)) would mix CPU and meta.
-        # With meta as the default they match; not tried first, as some only compute sizes with them.
+    # In inference mode torch would hand over composite operators (linear, dropout) whole: the caller's
+    # mode must not decide what is recorded.
+    with torch.inference_mode(False), torch.no_grad():
         try:
-            return _traced(meta_copy(model), input_shape, torch.device("meta"))
-        except UsageError:
-            raise refusal from refusal.__cause__
+            return _traced(meta_copy(model), input_shape, nullcontext())
+        except UsageError as refusal:
+            # A forward that makes tensors without naming a device (torch.arange(n)) would mix CPU and meta.
+            # With meta as the default they match; not tried first, as some only compute sizes with them.
+            try:
+                return _traced(meta_copy(model), input_shape, torch.device("meta"))
+            except UsageError:
+                raise refusal from refusal.__cause__
 
 
 def _traced(twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractContextManager) -> Trace:
@@ -62,7 +65,7 @@ def _traced(twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractCo
     images = torch.empty(input_shape, dtype=_input_dtype(twin), device="meta")
     recorder = Recorder(persistent=[images, *parameters, *twin.buffers()])
     try:
-        with torch.no_grad(), factories, modules_followed(twin, recorder), FusedAttention(recorder), recorder:
+        with factories, modules_followed(twin, recorder), FusedAttention(recorder), recorder:
             result = twin(images)
     except Exception as error:
         # Whatever the model's own code raises is the caller's to know, with the reason in one line.
@@ -97,7 +100,7 @@ def _refusal(
     model: nn.Module, input_shape: tuple[int, ...], recorder: Recorder, error: Exception
 ) -> UsageError:
     name, last = type(model).__name__, recorder.entered
-    where = f" in module {recorder.module!r}" if recorder.module else ""
+    where = f" in module {recorder.failing!r}" if recorder.failing else ""
     reason = shorten(str(error), 200) or type(error).__name__
     named = last in _VALUE_DEPENDENT
     if named or any(sign in reason for sign in _NEEDS_VALUES):

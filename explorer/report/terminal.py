@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from explorer.analysis.result import Advice, Comparison, Front, Point
+from explorer.analysis.result import Advice, Comparison, Front, Point, Verdict
 from explorer.convention import COST_KINDS, CostAxis
 from explorer.record import CostFigure, LatencyRun
-from explorer.report.answer import answer_sentence, changes, comparison_clause, optimism_sentence
+from explorer.report.answer import answer_sentence, changes, optimism_sentence
 from explorer.report.text import (
     format_accuracy,
     format_accuracy_interval,
@@ -14,6 +14,7 @@ from explorer.report.text import (
     format_axis,
     format_cost,
     format_count,
+    format_difference,
     format_pool,
     format_reached,
     format_seconds,
@@ -26,6 +27,12 @@ _RIGHT = frozenset(
     {"cost", "accuracy", "chosen at", "p50", "p90", "p99", "spread", "examples", "mismatches", "ties"}
 )
 """Columns of numbers, set flush right."""
+
+_VERDICTS = {
+    Verdict.BETTER: "the first is more accurate",
+    Verdict.WORSE: "the second is more accurate",
+    Verdict.CANNOT_TELL: "cannot tell which is more accurate",
+}
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -82,9 +89,9 @@ def comparison_text(comparison: Comparison, first: Point, second: Point, axis: C
         f"{name}: {point.design}\n    {format_accuracy(point.accuracy)}, {format_cost(point.cost, axis.kind)}"
         for name, point in (("first ", first), ("second", second))
     ]
-    clause = comparison_clause(comparison)
     lines.append(
-        f"first against second: {clause}; only the first is right on {comparison.only_first_right}, "
+        f"first against second, paired: {format_difference(comparison.difference)}: {_VERDICTS[comparison.verdict]}; "
+        f"only the first is right on {comparison.only_first_right}, "
         f"only the second on {comparison.only_second_right} of {format_count(comparison.difference.n)} examples"
     )
     return "\n".join(lines)

@@ -44,12 +44,12 @@ def front_chart(info: FrontInfo, picked: str | None) -> Any:
     colour = alt.Color(
         "kind:N",
         scale=colours,
-        legend=alt.Legend(title=None, orient="top", symbolSize=110, labelLimit=260),
+        legend=alt.Legend(title=None, orient="top", symbolSize=110, symbolOpacity=1.0, labelLimit=260),
     )
     shape = alt.Shape(
         "kind:N",
         scale=alt.Scale(domain=[kind_name(k) for k in kinds], range=[_SHAPES[k] for k in kinds]),
-        legend=alt.Legend(title=None, orient="top"),
+        legend=alt.Legend(title=None, orient="top", symbolOpacity=1.0),
     )
     base = alt.Chart(marks).encode(x=x, y=y)
     lines = base.mark_line(strokeWidth=1.2, opacity=0.5).encode(color=colour)
@@ -61,8 +61,9 @@ def front_chart(info: FrontInfo, picked: str | None) -> Any:
         x=alt.X("cost_low:Q", scale=scales[0]), x2="cost_high:Q", color=colour
     )
     points = (
-        base.mark_point(filled=True, size=85, strokeWidth=1.6)
+        base.mark_point(filled=True, strokeWidth=1.4)
         .encode(
+            size=alt.condition("datum.bar", alt.value(95), alt.value(42)),
             color=colour,
             shape=shape,
             fillOpacity=alt.condition("datum.on_front", alt.value(1.0), alt.value(0.15)),
@@ -108,7 +109,9 @@ def curves_chart(info: CurvesInfo) -> Any:
     )
     labels = [line.label for line in info.lines]
     scale = alt.Scale(domain=labels, range=list(LINE_COLOURS))
-    colour = alt.Color("model:N", scale=scale, legend=alt.Legend(title=None, orient="top", labelLimit=260))
+    colour = alt.Color(
+        "model:N", scale=scale, legend=alt.Legend(title=None, orient="top", symbolOpacity=1.0, labelLimit=260)
+    )
     x = alt.X(_COST, scale=alt.Scale(type="log", nice=False), title=info.axis_label, axis=_cost_axis(info))
     y = alt.Y(_ACCURACY, scale=alt.Scale(zero=False), title=info.accuracy_label, axis=alt.Axis(format=".1%"))
     base = alt.Chart(rows).encode(x=x, color=colour)
@@ -118,7 +121,7 @@ def curves_chart(info: CurvesInfo) -> Any:
     line = base.mark_line(strokeWidth=2).encode(y=y)
     points = base.mark_point(filled=True, size=70).encode(
         y=y,
-        shape=alt.Shape("model:N", legend=alt.Legend(title=None, orient="top")),
+        shape=alt.Shape("model:N", legend=alt.Legend(title=None, orient="top", symbolOpacity=1.0)),
         tooltip=[
             alt.Tooltip("model:N", title="Model"),
             alt.Tooltip("members:Q", title="Members"),
@@ -193,12 +196,12 @@ def _rules(info: FrontInfo, scales: tuple[alt.Scale, alt.Scale]) -> list[alt.Cha
             "cost": c.cost,
             "text": f"{kind_name(c.before)} \N{RIGHTWARDS ARROW} {kind_name(c.after)}",
             "dash": "crossover",
+            "side": "right" if index == 0 else "left",
         }
-        for c in info.crossovers
-        if low < c.cost < high
+        for index, c in enumerate(c for c in info.crossovers if low < c.cost < high)
     ]
     if info.budget is not None:
-        rows.append({"cost": info.budget, "text": "budget", "dash": "budget"})
+        rows.append({"cost": info.budget, "text": "budget", "dash": "budget", "side": "left"})
     if not rows:
         return []
     base = alt.Chart(pd.DataFrame(rows)).encode(x=alt.X(_COST, scale=scales[0]))
@@ -207,10 +210,20 @@ def _rules(info: FrontInfo, scales: tuple[alt.Scale, alt.Scale]) -> list[alt.Cha
             "dash:N", scale=alt.Scale(domain=["budget", "crossover"], range=[[6, 4], [2, 3]]), legend=None
         )
     )
-    text = base.mark_text(align="right", baseline="top", dx=-5, fontSize=11, color="#8b949e").encode(
-        y=alt.value(2), text="text:N"
-    )
-    return [rule, text]
+    # One layer a label, each a line lower: neighbouring crossovers would write over each other.
+    texts = [
+        alt.Chart(pd.DataFrame([row]))
+        .mark_text(
+            align="left" if row["side"] == "right" else "right",
+            baseline="top",
+            dx=5 if row["side"] == "right" else -5,
+            fontSize=11,
+            color="#8b949e",
+        )
+        .encode(x=alt.X(_COST, scale=scales[0]), y=alt.value(2 + 14 * line), text="text:N")
+        for line, row in enumerate(rows)
+    ]
+    return [rule, *texts]
 
 
 def _ring(base: alt.Chart, condition: str, size: int, width: float) -> alt.Chart:

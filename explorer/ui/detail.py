@@ -22,7 +22,7 @@ def show_detail(choice: Choice, point: Point, advice: Advice) -> None:
     with st.container(border=True):
         st.markdown(f"**{row.kind_name.capitalize()}**: {short_design(point.design)}".replace("~", "\\~"))
         st.code(str(point.design), language=None, wrap_lines=True)
-        figures = st.columns(5)
+        figures = st.columns([1, 1, 1, 1.4, 1.4])
         figures[0].metric("Accuracy", row.accuracy, help=f"95% interval {row.interval}, on fresh examples")
         figures[1].metric("Chosen at", row.select_accuracy, help="On the examples it was chosen on")
         figures[2].metric("Regret", row.regret, help="Chosen at minus accuracy, in points")

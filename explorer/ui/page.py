@@ -83,12 +83,13 @@ def show_answer_page(choice: Choice) -> None:
     _show_answer(advice)
     _show_cards(kind_cards(advice))
     _show_front(info, picked)
-    rows = design_rows(front, advice)
+    rows = sorted(design_rows(front, advice), key=lambda row: not row.role)  # what the answer names first
     _show_table(rows, picked)
     if picked is not None:
         show_detail(choice, points[picked], advice)
     _show_evidence(choice, front, advice)
-    state.to_url({**choice.url, "design": "" if picked is None else str(points[picked].design)})
+    chosen = st.session_state.get(state.PICKED)
+    state.to_url({**choice.url, "design": str(points[chosen].design) if chosen in points else ""})
 
 
 def _picked(points: Mapping[str, Point], advice: Advice) -> str | None:
@@ -166,8 +167,8 @@ def _show_front(info: FrontInfo, picked: str | None) -> None:
     )
     st.caption(
         "Click a mark for its details. Full marks are on the Pareto front, pale ones are the best of their "
-        "kind at their cost; bars are 95% intervals. The grey cloud is a sample of all searched designs, with "
-        "accuracies on the examples designs were chosen on. The large ring is the answer, the small one the "
+        "kind at their cost; bars are 95% intervals. The grey cloud is a sample of all searched designs, as "
+        "scored on the examples designs were chosen on. The large ring is the answer, the small one the "
         "design shown in full below."
     )
 

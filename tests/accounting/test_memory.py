@@ -69,10 +69,19 @@ def test_writing_into_the_input_is_no_activation(tensor) -> None:
     assert activation_peak_bytes(trace(call([x], [x]))) == 0
 
 
-def test_an_unused_output_lives_for_its_operator_alone(tensor) -> None:
+def test_a_by_product_that_nothing_reads_is_left_out(tensor) -> None:
     pooled, indices, out = tensor(1, 3), tensor(2, 11), tensor(3, 5)
+    ops = (call([], [pooled, indices]), call([pooled], [out]))
 
-    assert live_bytes(trace(call([], [pooled, indices]), call([pooled], [out]))) == (4 * 14, 4 * 8)
+    assert live_bytes(trace(*ops)) == (4 * 3, 4 * 8)
+    assert live_bytes(trace(*ops, results=(2, 3))) == (4 * 14, 4 * 19)
+    assert live_bytes(trace(*ops, call([indices], [out]))) == (4 * 14, 4 * 19, 4 * 16)
+
+
+def test_a_result_that_nothing_reads_lives_for_its_operator(tensor) -> None:
+    unused, out = tensor(1, 11), tensor(2, 5)
+
+    assert live_bytes(trace(call([], [unused]), call([], [out]))) == (44, 20)
 
 
 def test_results_live_to_the_end(tensor) -> None:
@@ -113,7 +122,8 @@ def test_equals_brute_force(tensor, steps: list, persistent: set[int], results: 
     def live(now: int, number: int) -> bool:
         before = any(number in step for step in touched[: now + 1])
         after = any(number in step for step in touched[now:]) or number in results
-        return before and after and number not in persistent
+        leads = any(number in reads or number in writes[:1] for reads, writes in steps)
+        return before and after and number not in persistent and (leads or number in results)
 
     expected = [
         sum(4 * size for number, size in enumerate(SIZES) if live(now, number)) for now in range(len(steps))

@@ -1,5 +1,6 @@
 """Loading from a real store: what may stand together, and what is left out and said."""
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def add_member(
     store: Store, text: str, seed: int, *, recipe: str = "quick-11111111", split: str = "a" * 64
 ) -> Member:
     member = Member(text, 8, seed, recipe)
-    rng = np.random.default_rng(abs(hash((text, seed))) % 2**32)
+    rng = np.random.default_rng(zlib.crc32(f"{member}{split}".encode()))
     chance = {s: rng.dirichlet(np.ones(CLASSES), n) for s, n in (("select", 5), ("report", 7))}
     training = TrainingRecord(
         recipe_id=recipe,

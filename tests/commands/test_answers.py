@@ -48,7 +48,7 @@ def test_front_has_kinds_intervals_and_recomputable_accuracies(explorer, trained
     assert len({point["kind"] for point in points}) >= 2
     report, report_labels = stored_arrays(trained_store, "report")
     select, select_labels = stored_arrays(trained_store, "select")
-    costs = [point["cost"]["value"] for point in points]
+    costs = [point["select_cost"] for point in points]
     assert costs == sorted(costs)
     for point in points:
         design = parse_design(point["design"])

@@ -65,7 +65,7 @@ def test_every_command_has_help_and_its_listed_name() -> None:
         (["train", "wrn10-1", "--dataset", "digits", "--seeds", "a"], 2, "not a list of seeds: 'a'"),
         (["train", "wrn10-0", "--dataset", "digits"], 2, "width"),
         (["train", "wrn11-1", "--dataset", "digits"], 2, "depth"),
-        (["train", "resnext9", "--dataset", "digits"], 2, "known: "),
+        (["train", "resnext9", "--dataset", "digits"], 2, "unknown model 'resnext9'; did you mean"),
         (["train", "wrn10-1", "--dataset", "digit"], 2, "unknown data set 'digit'; did you mean digits?"),
         (["train", "wrn10-1", "--dataset", "digits", "--recipe", "slow"], 2, "known: "),
         (["train", "wrn10-1", "--dataset", "digits", "--device", "tpu"], 2, "unknown device 'tpu'"),

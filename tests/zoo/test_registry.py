@@ -68,7 +68,7 @@ def test_registry_is_read_only() -> None:
         ("timm:resnet18.nonsense", "unknown timm model 'resnet18.nonsense': Invalid pretrained tag"),
         ("wnr28-10", r"unknown model 'wnr28-10'; did you mean wrn28-10\? families: wide_resnet \(wrnDEPTH"),
         ("moblie-x2", r"unknown model 'moblie-x2'; did you mean mobile-x2\? families"),
-        ("resnet50", r"unknown model 'resnet50'; did you mean timm:resnet50\? families"),
+        ("resnet50", r"unknown model 'resnet50'; did you mean timm:resnet50, timm:resnet"),
         ("zzz", "unknown model 'zzz'; families: wide_resnet"),
         ("", "unknown model ''; families"),
         ("wrn16-4 ", "unknown model 'wrn16-4 '; did you mean"),
@@ -87,7 +87,11 @@ def test_bad_names_are_refused_in_one_line(name: str, message: str) -> None:
     [
         ("wide_resnet", {}, "takes the knobs depth, width; got none"),
         ("wide_resnet", {"depth": 16}, "takes the knobs depth, width; got depth"),
-        ("wide_resnet", {"depth": 16, "width": 4, "drop": 0.1}, "takes the knobs depth, width; got depth, drop"),
+        (
+            "wide_resnet",
+            {"depth": 16, "width": 4, "drop": 0.1},
+            "takes the knobs depth, width; got depth, drop",
+        ),
         ("wide_resnet", {"depth": 16, "width": True}, "width .* got True"),
         ("wide_resnet", {"depth": 16.0, "width": 4}, "depth .* must be an integer .* got 16.0"),
         ("wide_resnet", {"depth": 16, "width": float("nan")}, "width .* got nan"),

@@ -32,8 +32,10 @@ def test_default_resolution_is_timms_own_whatever_the_images() -> None:
 
 
 def test_what_timm_cannot_build_is_a_zoo_error() -> None:
-    with pytest.raises(zoo.ZooError, match="timm cannot build swin_tiny_patch4_window7_224 for"):
-        zoo.build("timm:swin_tiny_patch4_window7_224", resolution=1)
+    with pytest.raises(
+        zoo.ZooError, match="timm cannot build xcit_tiny_12_p16_224 for 3 channels, 10 classes and 8 pixels: "
+    ):
+        zoo.build("timm:xcit_tiny_12_p16_224", resolution=8)
 
 
 def test_declaring_operators_twice_changes_nothing() -> None:

@@ -39,7 +39,9 @@ def test_published_parameter_counts(name: str) -> None:
 def test_reference_table_agrees(shared_dir: Path) -> None:
     with open(shared_dir / "reference" / "reference_costs.csv", newline="") as file:
         rows = [row for row in csv.reader(file) if re.fullmatch(r"WRN-[0-9]+-[0-9]+", row[0])]
-    counted = [(row[0], int(match[1])) for row in rows if (match := re.search(r"exact params ([0-9]+)", row[8]))]
+    counted = [
+        (row[0], int(match[1])) for row in rows if (match := re.search(r"exact params ([0-9]+)", row[8]))
+    ]
     assert len(counted) >= 10
     for name, expected in counted:
         with torch.device("meta"):

@@ -1,0 +1,308 @@
+"""The fast search against brute force: every design, in exact fractions, by the definitions."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import make_pool, pools, simulated_pool
+
+from explorer.analysis.combine import combine
+from explorer.analysis.pool import Pool
+from explorer.analysis.score import evaluate
+from explorer.analysis.search import search
+from explorer.analysis.space import design_order, plan_search
+from explorer.convention import Composition, CostAxis
+from explorer.errors import ConventionError, UsageError
+from explorer.spec import Averaging, Candidate, CandidateKind, Cascade, Exit, Single, ensemble, parse_design
+
+SLOW = settings(deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+
+
+def decisions_of(pool: Pool, members: tuple, averaging: Averaging) -> list[int]:
+    rows = [pool.members.index(m) for m in members]
+    found = []
+    for e in range(pool.select.shape[1]):
+        values = pool.select[rows, e]
+        if averaging is Averaging.MEAN:
+            scores = [sum(Fraction(float(v)) for v in column) for column in values.T]
+        elif averaging is Averaging.VOTE:
+            votes = [int(np.argmax(row)) for row in values]
+            scores = [Fraction(votes.count(c)) for c in range(values.shape[1])]
+        else:
+            found.append(int(combine(values[:, None], averaging)[0][0]))
+            continue
+        found.append(scores.index(max(scores)))
+    return found
+
+
+def composed(pool: Pool, stages: list[tuple], share: Fraction) -> Fraction:
+    """Cost of one or two stages, in fractions, written out from the definition of each composition."""
+    cost = {m: Fraction(float(c)) for m, c in zip(pool.members, pool.costs, strict=True)}
+    rule = pool.axis.kind.composition
+    if rule is Composition.SUM:
+        return sum(cost[m] for m in set(itertools.chain(*stages)))
+    if rule is Composition.MAX:
+        return max(cost[m] for m in itertools.chain(*stages))
+    shares = (Fraction(1), share)
+    return sum(s * sum(cost[m] for m in stage) for s, stage in zip(shares, stages, strict=False))
+
+
+def every_design(pool: Pool, most: int, averaging: Averaging, cascades: bool) -> dict[Candidate, tuple]:
+    """Every design with (cost, right answers) on select; one threshold per way to split the examples."""
+    examples, labels = pool.select.shape[1], pool.select_labels.tolist()
+    sets = [s for n in range(1, most + 1) for s in itertools.combinations(pool.members, n)]
+    answers = {s: decisions_of(pool, s, averaging) for s in sets}
+    scored: dict[Candidate, tuple] = {}
+    for members in sets:
+        right = sum(a == t for a, t in zip(answers[members], labels, strict=True))
+        scored[ensemble(members, averaging)] = (composed(pool, [members], Fraction(1)), right)
+    for first, second in itertools.product(pool.members, sets) if cascades else ():
+        if second == (first,):
+            continue
+        sure = [float(max(row)) for row in pool.select[pool.members.index(first)]]
+        levels = sorted(set(sure))
+        for low, high in itertools.pairwise(levels):
+            threshold = (low + high) / 2
+            taken = [
+                a if p >= threshold else b
+                for a, b, p in zip(answers[first,], answers[second], sure, strict=True)
+            ]
+            stay = Fraction(sum(p < threshold for p in sure), examples)
+            right = sum(a == t for a, t in zip(taken, labels, strict=True))
+            design = Cascade((Single(first), ensemble(second, averaging)), (Exit(threshold),))
+            scored[design] = (composed(pool, [(first,), second], stay), right)
+    return scored
+
+
+def brute_front(scored: dict[Candidate, tuple]) -> list[Candidate]:
+    """The definition: beaten by no other; of equals, the first in `design_order`."""
+    points: dict[tuple, list[Candidate]] = {}
+    for design, point in scored.items():
+        points.setdefault(point, []).append(design)
+    front = [
+        (cost, right)
+        for cost, right in points
+        if not any(c <= cost and r >= right and (c, r) != (cost, right) for c, r in points)
+    ]
+    return [min(points[point], key=design_order) for point in sorted(front)]
+
+
+def shape(pool: Pool, design: Candidate) -> tuple:
+    """A design up to the exact place of its threshold: stages, and who leaves on select."""
+    if not isinstance(design, Cascade):
+        return (str(design),)
+    sure = pool.select[pool.members.index(design.stages[0].members[0])].max(axis=1)
+    leaves = tuple((sure.astype(float) >= design.exits[0].threshold).tolist())
+    return (*map(str, design.stages), leaves)
+
+
+def check_against_brute_force(pool: Pool, most: int, averaging: Averaging, cascades: bool) -> None:
+    front = search(pool, pool.axis, max_members=most, averaging=averaging, cascades=cascades)
+    scored = every_design(pool, min(most, len(pool.members)), averaging, cascades)
+    wanted = brute_front(scored)
+    assert [shape(pool, p.design) for p in front.points] == [shape(pool, d) for d in wanted]
+    for kind in CandidateKind:
+        of_kind = {d: v for d, v in scored.items() if d.kind is kind}
+        assert front.searched.get(kind, 0) == len(of_kind)
+        got = [shape(pool, p.design) for p in front.fronts_by_kind.get(kind, ())]
+        assert got == [shape(pool, d) for d in brute_front(of_kind)]
+    by_shape = {shape(pool, design): value for design, value in scored.items()}
+    for point in front.points:
+        cost, right = by_shape[shape(pool, point.design)]
+        assert point.select_accuracy == right / len(pool.select_labels)
+        assert point.select_cost == pytest.approx(float(cost), rel=1e-12)
+    for met in front.cloud:
+        cost, right = by_shape[shape(pool, parse_design(met.design))]
+        assert met.accuracy == right / len(pool.select_labels)
+        assert met.cost == pytest.approx(float(cost), rel=1e-12)
+
+
+@SLOW
+@given(pools(), st.integers(1, 4), st.booleans())
+def test_front_is_exactly_that_of_brute_force(pool: Pool, most: int, cascades: bool) -> None:
+    check_against_brute_force(pool, most, Averaging.MEAN, cascades)
+
+
+@SLOW
+@given(pools(axis="parameters"))
+def test_front_where_every_member_is_held_once(pool: Pool) -> None:
+    check_against_brute_force(pool, 3, Averaging.MEAN, True)
+
+
+@SLOW
+@given(pools(axis="activation_peak_bytes"))
+def test_front_where_the_largest_member_counts(pool: Pool) -> None:
+    check_against_brute_force(pool, 3, Averaging.MEAN, True)
+
+
+@SLOW
+@given(pools(), st.sampled_from([Averaging.VOTE, Averaging.GEOMETRIC, Averaging.LOGIT]))
+def test_front_under_other_averaging_rules(pool: Pool, averaging: Averaging) -> None:
+    check_against_brute_force(pool, 4, averaging, True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_front_of_a_lifelike_pool(seed: int) -> None:
+    pool = simulated_pool(models=2, seeds=2, select=23, report=11, classes=5, seed=seed)
+    check_against_brute_force(pool, 4, Averaging.MEAN, True)
+
+
+def test_many_tasks_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = simulated_pool(models=3, seeds=2, select=61, report=31, seed=5)
+    whole = search(pool, pool.axis)
+    monkeypatch.setattr("explorer.analysis.scan._SETS_A_TASK", 3)
+    pieces = search(pool, pool.axis)
+    assert pieces.points == whole.points
+    assert pieces.fronts_by_kind == whole.fronts_by_kind
+    assert pieces.searched == whole.searched
+
+
+def test_every_figure_of_a_point_is_recomputed_by_plain_numpy() -> None:
+    pool = simulated_pool(models=3, seeds=3, select=211, report=307, seed=2)
+    front = search(pool, pool.axis, max_members=3)
+    assert set(front.fronts_by_kind) == {*CandidateKind} - {CandidateKind.DISTILLED}
+    for point in {p for points in front.fronts_by_kind.values() for p in points}:
+        for split, accuracy in (("select", point.select_accuracy), ("report", point.accuracy.value)):
+            chance, labels = pool.arrays(split)
+            stages = getattr(point.design, "stages", (point.design,))
+            means = [
+                np.mean([chance[pool.members.index(m)].astype(np.float64) for m in s.members], axis=0)
+                for s in stages
+            ]
+            decided, stays = means[0].argmax(axis=1), np.zeros(len(labels), bool)
+            if len(stages) == 2:
+                stays = means[0].max(axis=1) < point.design.exits[0].threshold
+                decided = np.where(stays, means[1].argmax(axis=1), decided)
+            assert accuracy == np.mean(decided == labels)
+            sums = [sum(pool.costs[pool.members.index(m)] for m in s.members) for s in stages]
+            cost = sums[0] + (sums[1] * stays.mean() if len(stages) == 2 else 0)
+            got = point.select_cost if split == "select" else point.cost.value
+            assert got == pytest.approx(cost, rel=1e-12)
+        assert point.worst_cost == pytest.approx(sum(sums))
+        assert point.reached == pytest.approx((1.0, stays.mean())[: len(stages)])
+
+
+@SLOW
+@given(pools(), st.randoms(use_true_random=False))
+def test_report_labels_never_change_what_is_chosen(pool: Pool, random: object) -> None:
+    labels = pool.report_labels.tolist()
+    random.shuffle(labels)
+    other = make_pool(
+        pool.select, pool.select_labels, pool.report, labels, pool.costs.tolist(), members=pool.members
+    )
+    here, there = search(pool, pool.axis), search(other, pool.axis)
+    assert [p.design for p in here.points] == [p.design for p in there.points]
+    assert [p.select_cost for p in here.points] == [p.select_cost for p in there.points]
+    assert here.cloud == there.cloud
+
+
+def test_the_order_of_examples_changes_nothing() -> None:
+    pool = simulated_pool(models=2, seeds=3, select=97, report=31, seed=3)
+    mixed = np.random.default_rng(0).permutation(97)
+    other = make_pool(
+        pool.select[:, mixed],
+        pool.select_labels[mixed],
+        pool.report,
+        pool.report_labels,
+        pool.costs.tolist(),
+        members=pool.members,
+    )
+    assert search(other, other.axis).points == search(pool, pool.axis).points
+
+
+def test_front_is_sorted_and_strictly_rising() -> None:
+    pool = simulated_pool(models=4, seeds=2, select=360, report=539)
+    front = search(pool, pool.axis)
+    for points in (front.points, *front.fronts_by_kind.values()):
+        assert all(a.select_cost < b.select_cost for a, b in itertools.pairwise(points))
+        assert all(a.select_accuracy < b.select_accuracy for a, b in itertools.pairwise(points))
+
+
+def test_cloud_is_bounded_and_off_the_front() -> None:
+    pool = simulated_pool(models=5, seeds=4, select=150, report=50)
+    front = search(pool, pool.axis)
+    assert 1500 < len(front.cloud) <= 3000
+    assert {c.kind for c in front.cloud} == set(front.fronts_by_kind)
+    assert not {c.design for c in front.cloud} & {str(p.design) for p in front.points}
+    firsts = {parse_design(c.design).stages[0] for c in front.cloud if c.kind is CandidateKind.CASCADE}
+    assert len(firsts) == 20, "every member is seen as a first stage"
+
+
+def test_one_member_and_one_example() -> None:
+    pool = make_pool(np.array([[[0.5, 0.5]]]), [1], np.array([[[0.25, 0.75]]]), [1])
+    front = search(pool, pool.axis)
+    assert [str(p.design) for p in front.points] == ["net00@8#0"]
+    assert front.points[0].select_accuracy == 0.0
+    assert front.points[0].accuracy.value == 1.0
+    assert front.points[0].accuracy.method == "wilson"
+    assert front.searched == {CandidateKind.SINGLE: 1, CandidateKind.ENSEMBLE: 0, CandidateKind.CASCADE: 0}
+
+
+def test_equal_designs_the_smaller_then_the_first_by_text() -> None:
+    """Four members that answer alike and cost nothing: the front is one single, by text."""
+    row = [[0.6, 0.4], [0.3, 0.7]]
+    pool = make_pool(np.array([row] * 4), [0, 1], np.array([row] * 4), [0, 1], [0.0] * 4)
+    front = search(pool, pool.axis)
+    assert [str(p.design) for p in front.points] == ["net00@8#0"]
+    ensembles = front.fronts_by_kind[CandidateKind.ENSEMBLE]
+    assert [str(p.design) for p in ensembles] == ["mean(net00@8#0, net01@8#0)"]
+    cascades = front.fronts_by_kind[CandidateKind.CASCADE]
+    assert [str(p.design) for p in cascades] == ["net00@8#0 -> [p>=0.65] net01@8#0"]
+
+
+def test_limits_are_kept_and_said() -> None:
+    pool = simulated_pool(models=3, seeds=2, select=41, report=17)
+    front = search(pool, pool.axis, max_designs=2000, notes=("from the caller",))
+    assert front.notes[0] == "from the caller"
+    assert any("second stages of cascades of at most" in note for note in front.notes)
+    assert all(len(p.design.stages[1].members) <= 2 for p in front.fronts_by_kind[CandidateKind.CASCADE])
+    tiny = search(pool, pool.axis, max_designs=1)
+    assert tiny.searched[CandidateKind.CASCADE] == tiny.searched[CandidateKind.ENSEMBLE] == 0
+    assert any("no cascades were searched" in note for note in tiny.notes)
+    assert any("ensembles of at most 1 members" in note for note in tiny.notes)
+
+
+def test_a_limit_never_changes_what_lies_within_it() -> None:
+    pool = simulated_pool(models=3, seeds=2, select=41, report=17)
+    limited = search(pool, pool.axis, max_designs=2000)
+    size = max(len(p.design.stages[1].members) for p in limited.fronts_by_kind[CandidateKind.CASCADE])
+    same = search(pool, pool.axis, max_members=size)
+    assert limited.fronts_by_kind[CandidateKind.CASCADE] == same.fronts_by_kind[CandidateKind.CASCADE]
+
+
+@pytest.mark.parametrize(("members", "limit"), [(20, 4_000_000_000), (50, 4_000_000_000), (200, 10**9)])
+def test_plan_stays_within_its_limit(members: int, limit: int) -> None:
+    from math import comb
+
+    cuts = members * 2000
+    plan = plan_search(members, 5000, cuts, max_members=4, cascades=True, max_designs=limit)
+
+    def designs(size: int, weight: int) -> int:
+        return weight * sum(comb(members, n) for n in range(1, size + 1))
+
+    assert designs(plan.ensemble_size, 5000) <= limit
+    assert designs(plan.second_size, cuts) <= limit
+    assert plan.ensemble_size == 4 or designs(plan.ensemble_size + 1, 5000) > limit
+    assert plan.second_size == plan.ensemble_size or designs(plan.second_size + 1, cuts) > limit
+    assert bool(plan.notes) == ((plan.ensemble_size, plan.second_size) != (4, 4))
+
+
+def test_wrong_questions_are_refused() -> None:
+    pool = simulated_pool(models=1, seeds=2, select=5, report=5)
+    with pytest.raises(ConventionError, match="costs of macs, not of parameters"):
+        search(pool, CostAxis.parse("parameters"))
+    with pytest.raises(UsageError, match="max_members must be 1 to 127, got 0"):
+        search(pool, pool.axis, max_members=0)
+    with pytest.raises(UsageError, match="max_designs must be at least 1, got 0"):
+        search(pool, pool.axis, max_designs=0)
+    with pytest.raises(UsageError, match="unknown member 'net7@8#0'"):
+        evaluate(pool, parse_design("net7@8#0"), pool.axis)
+
+
+def test_near_ties_are_said_for_floating_rules_only() -> None:
+    pool = simulated_pool(models=2, seeds=2, select=31, report=11)
+    assert any("near-ties" in note for note in search(pool, pool.axis, averaging=Averaging.LOGIT).notes)
+    assert not search(pool, pool.axis, averaging=Averaging.VOTE).notes
