@@ -56,20 +56,15 @@ def deterministic(seed: int, *, threads: int, device: str) -> Iterator[None]:
         torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.backends.cudnn.deterministic,
         torch.backends.cudnn.benchmark,
-        torch.utils.deterministic.fill_uninitialized_memory,
     )
     with torch.random.fork_rng(devices=[torch.device(device)] if on_cuda else []):
         try:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-            # No operator used here reads memory it has not written; filling it first only costs time, a
-            # tenth for the smallest networks.
-            torch.utils.deterministic.fill_uninitialized_memory = False
             torch.manual_seed(seed)
             yield
         finally:
             torch.set_num_threads(before[0])
             torch.use_deterministic_algorithms(before[1], warn_only=before[2])
-            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[3:5]
-            torch.utils.deterministic.fill_uninitialized_memory = before[5]
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[3:]

@@ -4,7 +4,6 @@ Every random draw comes from a generator named by (seed, purpose, epoch), so not
 needs saving: an epoch replayed after a kill draws what it drew before.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from torch import nn
 
 from zoo import augment
 from zoo import checkpoint as checkpoints
+from zoo.arrays import arrays_or_raise, channel_statistics, data_fingerprint, images_or_raise
 from zoo.classifier import Classifier, build_classifier
 from zoo.determinism import deterministic, device_or_raise, generator, stream_seed
 from zoo.recipes import Recipe, learning_rate
@@ -134,7 +134,7 @@ def train(
         ZooError: arrays that do not fit, no such device, a checkpoint of another training, or a loss
             that is not finite.
     """
-    _check_arrays(job, images, labels)
+    arrays_or_raise(images, labels, job.classes)
     device_or_raise(device)
     report = progress or (lambda _: None)
     with deterministic(stream_seed(job.seed, "init"), threads=job.threads, device=device):
@@ -177,7 +177,7 @@ def predict(
     Raises:
         ZooError: ``images`` is not such an array, ``batch_size`` is below 1, or no such device.
     """
-    _check_images(images)
+    images_or_raise(images)
     device_or_raise(device)
     if batch_size < 1:
         raise ZooError(f"batch_size must be at least 1, got {batch_size}")
@@ -357,52 +357,3 @@ def _resume(
             note=note,
         )
     )
-
-
-# ---- arrays ------------------------------------------------------------------------------------
-
-
-def data_fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
-    """Return 16 hexadecimal digits that change with any pixel, label or shape."""
-    digest = hashlib.sha256(f"{images.shape} {labels.shape}".encode())
-    digest.update(np.ascontiguousarray(images).data)
-    digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
-    return digest.hexdigest()[:16]
-
-
-def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel of uint8 images, on the scale [0, 1].
-
-    From histograms, so exact to float64 at any size; a constant channel has standard deviation 1.
-    """
-    means, stds, levels = [], [], np.arange(256) / 255.0
-    for channel in range(images.shape[3]):
-        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
-        mean = float(share @ levels)
-        std = float(np.sqrt(share @ (levels - mean) ** 2))
-        means.append(mean)
-        stds.append(std or 1.0)
-    return means, stds
-
-
-def _check_images(images: np.ndarray) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != images.shape[2] or not images.size:
-        raise ZooError(
-            "images must be a non-empty uint8 array [example, height, width, channel] with height = width; "
-            f"got {images.dtype} {list(images.shape)}"
-        )
-
-
-def _check_arrays(job: TrainJob, images: np.ndarray, labels: np.ndarray) -> None:
-    _check_images(images)
-    if labels.ndim != 1 or len(labels) != len(images) or not np.issubdtype(labels.dtype, np.integer):
-        raise ZooError(
-            f"labels must be integers [example] for {len(images)} images, "
-            f"got {labels.dtype} {list(labels.shape)}"
-        )
-    if len(images) < 2:
-        raise ZooError("batch norm needs at least 2 training images, got 1")
-    if labels.min() < 0 or labels.max() >= job.classes:
-        raise ZooError(
-            f"labels must be from 0 to {job.classes - 1}, got {int(labels.min())} to {int(labels.max())}"
-        )

@@ -137,29 +137,31 @@ def scan_cascades(firsts: tuple, seconds: tuple, best: tuple, sampled: np.ndarra
     second_right, same, key, base, slope = seconds
     best_cost, best_key, best_design = best
     examples = first_right.shape[1]
-    gain = np.empty(examples, np.int8)
+    gain = np.empty(examples, np.int32)
+    count = np.empty(examples + 1, np.int32)  # right answers when so many, the surest ones, leave
     for q in range(len(second_right)):
-        correct = 0
+        count[0] = 0
         for e in range(examples):
-            correct += second_right[q, e]
+            count[0] += second_right[q, e]
         for f in range(len(first_right)):
             if same[q] == f:
                 continue
             for e in range(examples):
-                gain[e] = np.int8(first_right[f, e]) - np.int8(second_right[q, e])
-            count, done = correct, 0
+                gain[e] = np.int32(first_right[f, e]) - np.int32(second_right[q, e])
+            for place in range(examples):
+                count[place + 1] = count[place] + gain[order[f, place]]
             for cut in range(bounds[f], bounds[f + 1]):
-                while done < leavers[cut]:
-                    count += gain[order[f, done]]
-                    done += 1
+                right = count[leavers[cut]]
                 # of all examples together, so that whole-number costs stay exact and ties are seen
-                cost = base[f, q] * examples + slope[f, q] * (examples - done)
+                cost = base[f, q] * examples + slope[f, q] * (examples - leavers[cut])
+                if cost > best_cost[right]:
+                    continue
                 # <= : the same two stages at the same cost, more leave, the lower threshold
-                if cost < best_cost[count] or (cost == best_cost[count] and key[f, q] <= best_key[count]):
-                    best_cost[count] = cost
-                    best_key[count] = key[f, q]
-                    best_design[count, 0] = f
-                    best_design[count, 1] = q
-                    best_design[count, 2] = cut - bounds[f]
-                if cut - bounds[f] == sampled[f, q, 0]:
-                    sampled[f, q, 1] = count
+                if cost < best_cost[right] or key[f, q] <= best_key[right]:
+                    best_cost[right] = cost
+                    best_key[right] = key[f, q]
+                    best_design[right, 0] = f
+                    best_design[right, 1] = q
+                    best_design[right, 2] = cut - bounds[f]
+            if sampled[f, q, 0] >= 0:
+                sampled[f, q, 1] = count[leavers[bounds[f] + sampled[f, q, 0]]]

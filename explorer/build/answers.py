@@ -139,7 +139,8 @@ def permitted(answers: Answers, bounds: Sequence[Bounds], thresholds: Sequence[f
 
 def consistent(answers: Answers) -> np.ndarray:
     """Tell of every example whether label and confidence follow from ``prob``: bool ``[example]``."""
-    return (answers.label == answers.prob.argmax(axis=1)) & (answers.confidence == answers.prob.max(axis=1))
+    top, best = answers.prob.argmax(axis=1), answers.prob.max(axis=1)
+    return (answers.label == top) & (answers.confidence == best)
 
 
 def _stacked(stage: Stage, probabilities: Probabilities) -> np.ndarray:

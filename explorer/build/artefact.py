@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -212,12 +212,11 @@ def _document(directory: Path) -> dict[str, Any]:
 
 
 def _record(store: Store, dataset: str, member: Member, recipe: str | None) -> MemberRecord:
-    wanted = (
-        member if member.recipe or not recipe else Member(member.name, member.resolution, member.seed, recipe)
-    )
+    wanted = replace(member, recipe=member.recipe or recipe or "")
     record = store.find_member(dataset, wanted)
     if record is None:
-        known = [str(found.member) for found in store.members(dataset)]
+        found = [entry.member for entry in store.members(dataset)]
+        known = {str(entry if wanted.recipe else replace(entry, recipe="")) for entry in found}
         raise unknown_name(f"member of {dataset}", str(wanted), known)
     return record
 

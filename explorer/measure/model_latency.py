@@ -56,7 +56,7 @@ def model_latency(
         raise UsageError(f"{subject} cannot be copied to {where} for timing: {error}") from error
     # A generator of our own: the caller's random state stays as it was.
     noise = torch.rand(input_shape, generator=torch.Generator().manual_seed(0)).to(where, dtype)
-    with torch.inference_mode(), _threads(threads):
+    with torch.inference_mode(), limited_threads(threads):
         return measure_latency(
             partial(twin, noise),
             subject=subject,
@@ -73,7 +73,7 @@ def device_wait(device: torch.device) -> Callable[[], object] | None:
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
+def limited_threads(number: int) -> Iterator[None]:
     """Let one operator use ``number`` threads inside."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)

@@ -227,12 +227,13 @@ def _paint_curves(axes: Axes, info: CurvesInfo) -> None:
             )
     _finish(axes, info.axis, info.axis_label, info.accuracy_label)
     _paint_crossovers(axes, info.crossovers, info.axis)
-    if info.lines:
-        _legend(axes)
+    _legend(axes)
 
 
 def _legend(axes: Axes) -> None:
     """Put the legend above the axes, in rows: inside it would cover marks."""
+    if not axes.get_legend_handles_labels()[0]:
+        return
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.005),

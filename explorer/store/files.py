@@ -4,8 +4,8 @@ A file appears under its name only when it is whole and on the disk: it is writt
 name, flushed (fsync), renamed, and its folder is flushed. Who has the digest has the content; nothing
 is ever changed in place. All functions take ``files``, the folder.
 
-Reading an array checks its header and its size, which costs microseconds and finds every truncation;
-`damage` hashes the whole content and finds the rest.
+Reading an array checks its header and its size, which finds every truncation, and hashes it where
+that costs less than a tenth of a second; `damage` hashes whatever its size.
 """
 
 import contextlib
@@ -29,6 +29,10 @@ TEMPORARY = "tmp"
 """Sub-folder for files being written; on the same file system, so that a rename is atomic."""
 ABANDONED_AFTER_S = 3600.0
 """A temporary file this old belongs to a process that was killed: no write of ours takes a tenth of it."""
+HASHED_ON_READ = 64 << 20
+"""Arrays up to this many bytes are compared with their digest whenever they are opened.
+
+Larger ones are worth mapping without reading them; `explorer db check` hashes those."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 
@@ -110,10 +114,12 @@ def put_array(files: Path, array: np.ndarray) -> str:
 
 
 def get_array(files: Path, digest: str) -> np.ndarray:
-    """Return a stored array, memory-mapped and read-only; header and size are checked.
+    """Return a stored array, memory-mapped and read-only.
+
+    Header and size are checked, and up to `HASHED_ON_READ` bytes the content too.
 
     Raises:
-        StoreError: the file is missing, truncated, too long, or not an array.
+        StoreError: the file is missing, truncated, too long, not an array, or not what was stored.
     """
     target = path_of(files, digest, "npy")
     shape, expected = array_header(target)
@@ -123,6 +129,9 @@ def get_array(files: Path, digest: str) -> np.ndarray:
             f"{target} is damaged: expected {expected} bytes for shape {list(shape)}, "
             f"found {found}; restore it from a backup"
         )
+    wrong = damage(target) if found <= HASHED_ON_READ else None
+    if wrong is not None:
+        raise StoreError(f"{wrong}; restore it from a backup")
     # Nothing can be mapped when there are no elements.
     array = np.load(target, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
     array.flags.writeable = False

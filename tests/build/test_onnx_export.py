@@ -76,7 +76,7 @@ def test_export_is_quiet_and_leaves_no_trace(make_network, capfd):
 
 
 def test_exporting_twice_gives_the_same_bytes(make_network):
-    model = make_network("mobile-x0.5", 6, 0)
+    model = make_network("mlp8x1", 8, 0)
 
     first, second = (export_member(model, (1, 8, 8)).SerializeToString(deterministic=True) for _ in range(2))
 
@@ -100,10 +100,9 @@ def test_a_network_that_branches_on_its_data_is_refused():
         export_member(Branching(), (1, 2, 2))
 
 
-@pytest.mark.parametrize("name", ["timm:test_vit", "timm:test_convnext"])
-def test_bridged_networks_export_too(name):
+def test_bridged_networks_export_too():
     torch.manual_seed(0)
-    model = build_classifier(name, channels=3, classes=5, native=32, resolution=160).eval()
+    model = build_classifier("timm:test_vit", channels=3, classes=5, native=32, resolution=160).eval()
     images = torch.rand(3, 3, 32, 32)
 
     exported = export_member(model, (3, 32, 32))

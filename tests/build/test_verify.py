@@ -47,12 +47,17 @@ def test_a_built_design_answers_as_stored(store, digits, tmp_path, text):
     assert found.passed
     assert [route.name for route in found.routes] == (CASCADE_ROUTES if "->" in text else ROUTES)
     assert all(route.examples == 539 and route.mismatches == 0 for route in found.routes)
-    assert all(route.max_probability_error < 1e-3 for route in found.routes)
+    if "vote" not in text:  # a vote that goes the other way moves a whole share
+        # under a logarithm, the rounding of a very small probability counts
+        limit = 1e-2 if "geometric" in text or "logit" in text else 5e-4
+        assert all(route.max_probability_error < limit for route in found.routes)
     ties = found.routes[0].ties
     assert ties <= 3
-    assert abs(found.accuracy_measured - found.accuracy_expected) <= ties / 539
+    assert abs(found.accuracy_measured - found.accuracy_expected) <= ties / 539 + 1e-12
     assert found.accuracy_expected == built.document["expected"]["accuracy"]["value"]
-    assert found.routes[0].reached == pytest.approx(built.document["expected"]["reached"], abs=ties / 539)
+    assert found.routes[0].reached == pytest.approx(
+        built.document["expected"]["reached"], abs=ties / 539 + 1e-12
+    )
     assert (found.design, found.digest, found.latency_measured_s) == (design, built.digest, None)
     if "->" in text:
         assert 0 < found.routes[0].reached[1] < 1  # some go on
@@ -116,10 +121,8 @@ def change_last_layer(model):
     branch = next(
         a.g for n in model.graph.node if n.op_type == "If" for a in n.attribute if a.name == "then_branch"
     )
-    tensor = next(t for t in branch.initializer if list(t.dims) == [10])
-    tensor.CopyFrom(
-        numpy_helper.from_array(numpy_helper.to_array(tensor) + np.eye(10, dtype=np.float32)[3], tensor.name)
-    )
+    tensor = next(t for t in branch.initializer if list(t.dims)[:-1] == [10])
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[::-1].copy(), tensor.name))
 
 
 @pytest.mark.parametrize("change", [change_exit, change_stage, change_label, change_last_layer])

@@ -1,4 +1,5 @@
 """The answer in words: every branch says what the numbers allow, no more."""
+# ruff: noqa: RUF001  (the minus and multiplication signs are what is tested)
 
 from collections.abc import Callable
 from dataclasses import replace

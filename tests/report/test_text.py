@@ -1,4 +1,5 @@
 """Numbers as text: rounding at the borders, prefixes, signs, and what an interval may hide."""
+# ruff: noqa: RUF001  (the minus and multiplication signs are what is tested)
 
 import pytest
 from hypothesis import given

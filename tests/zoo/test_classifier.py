@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 import zoo
-from zoo.train import channel_statistics
+from zoo.arrays import channel_statistics
 
 MEAN, STD = (0.2, 0.5), (0.3, 0.7)
 
