@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,34 @@ def unpacked_data(shared_dir: Path) -> Path:
             assert done.returncode == 0, f"{program} failed: {done.stderr}"
             unfinished.rename(target)
     return target
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error_line(self) -> str:
+        """The one line a person gets; asserts that it is one."""
+        lines = [line for line in self.err.strip().splitlines() if line]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+def run_explorer(*arguments: object, timeout: float = 300) -> Result:
+    """Run the real command in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "explorer.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def explorer():
+    return run_explorer

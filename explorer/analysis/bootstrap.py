@@ -96,7 +96,8 @@ def mean_interval(counts: Sequence[int], values: Sequence[float]) -> tuple[float
         return values[0], values[0]
     if len(values) == 2:
         share = share_interval(counts[1], n)
-        return tuple(values[0] + (values[1] - values[0]) * end for end in (share.low, share.high))  # type: ignore[return-value]
+        step = values[1] - values[0]
+        return values[0] + step * share.low, values[0] + step * share.high
     draws = np.random.default_rng(_SEED).multinomial(n, np.asarray(counts) / n, size=_RESAMPLES)
     low, high = np.quantile(draws @ np.asarray(values) / n, [_TAIL, 1 - _TAIL])
     return float(low), float(high)

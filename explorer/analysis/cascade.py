@@ -40,7 +40,7 @@ def short_between(low: float, high: float) -> float:
     The middle half, so that another machine's rounding of a confidence does not carry it across.
 
     >>> short_between(0.8301, 0.8305), short_between(0.4, 0.6), short_between(0.9995, 1.0)
-    (0.8303, 0.5, 0.9997)
+    (0.8303, 0.5, 0.9998)
 
     Raises:
         ValueError: ``low`` is not below ``high``.

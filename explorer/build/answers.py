@@ -159,7 +159,8 @@ def _largest_other(values: np.ndarray) -> np.ndarray:
 def _inside(prob: np.ndarray, bound: Bounds) -> np.ndarray:
     """Tell whether all probabilities are inside; in float32, where a third is not a third."""
     low, high = bound.prob_low.astype(np.float32), bound.prob_high.astype(np.float32)
-    return ((prob >= low) & (prob <= high)).all(axis=1)
+    inside: np.ndarray = (prob >= low) & (prob <= high)
+    return np.asarray(inside.all(axis=1))
 
 
 def _label_possible(bound: Bounds, label: np.ndarray) -> np.ndarray:
@@ -167,7 +168,8 @@ def _label_possible(bound: Bounds, label: np.ndarray) -> np.ndarray:
     best = np.take_along_axis(bound.score_high, label[:, None], axis=1)
     classes = np.arange(bound.score_low.shape[1])
     beaten = (bound.score_low > best) | ((bound.score_low == best) & (classes < label[:, None]))
-    return ~(beaten & (classes != label[:, None])).any(axis=1)
+    by_other: np.ndarray = beaten & (classes != label[:, None])
+    return np.asarray(~by_other.any(axis=1))
 
 
 def _reaches(confidence: np.ndarray, threshold: float) -> np.ndarray:

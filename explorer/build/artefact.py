@@ -96,32 +96,23 @@ def build_artefact(
     """
     _check_free(out, overwrite)
     records = {member: _record(store, dataset, member, recipe) for member in design.members}
-    first = next(iter(records.values()))
+    channels = _same_split(records, dataset).channels
     class_names = store.class_names(dataset)
     native = _native(dataset)
-    image_shape = (first.channels, native, native)
-    exported = {member: _exported(store, record, image_shape) for member, record in records.items()}
+    image_shape = (channels, native, native)
     model = graph.compose_design(
-        design, exported, dataset=dataset, class_names=class_names, image_shape=image_shape
+        design,
+        {member: _exported(store, record, image_shape) for member, record in records.items()},
+        dataset=dataset,
+        class_names=class_names,
+        image_shape=image_shape,
     )
     content = model.SerializeToString(deterministic=True)
     document = {
-        "schema_version": SCHEMA_VERSION,
-        "format": "onnx",
-        "design": str(design),
-        "design_id": design_id(design),
-        "kind": design.kind.value,
-        "dataset": dataset,
-        "split_digest": first.split_digest,
+        **_description(dataset, design, records),
         "classes": list(class_names),
-        "averaging": [graph.averaging_of(stage).value for stage in graph.stages_of(design)],
-        "thresholds": graph.thresholds_of(design),
         "input": {"name": "images", "dtype": "float32", "shape": ["n", *image_shape], "range": [0, 1]},
         "outputs": list(graph.OUTPUTS),
-        "members": [
-            {"name": str(member), "member": str(record.member), "weights_sha256": record.weights_digest}
-            for member, record in records.items()
-        ],
         "expected": _expected(store, dataset, design, records),
         "files": {MODEL_FILE: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}},
         "built_with": {"scale-or-ensemble": __version__, "onnx": onnx.__version__},
@@ -150,9 +141,14 @@ def load_artefact(directory: Path) -> Artefact:
         named = set(artefact.members)
         _, channels, height, width = document["input"]["shape"]
         shape, classes = (int(channels), int(height), int(width)), list(document["classes"])
+        names = [str(document[key]) for key in ("dataset", "split_digest")]
     except (KeyError, TypeError, ValueError) as error:
         raise InputDataError(f"{directory / DESIGN_FILE} is damaged: {error!r}; build it again") from error
-    if str(design) != document["design"] or named != set(design.members) or min(*shape, len(classes)) < 1:
+    if (
+        str(design) != document["design"]
+        or named != set(design.members)
+        or min(*shape, len(classes), *map(len, names)) < 1
+    ):
         raise InputDataError(
             f"{directory / DESIGN_FILE} is damaged: members, shape or classes do not match the design"
         )
@@ -219,6 +215,37 @@ def _record(store: Store, dataset: str, member: Member, recipe: str | None) -> M
         known = {str(entry if wanted.recipe else replace(entry, recipe="")) for entry in found}
         raise unknown_name(f"member of {dataset}", str(wanted), known)
     return record
+
+
+def _same_split(records: Mapping[Member, MemberRecord], dataset: str) -> MemberRecord:
+    """Return the first record, after making sure that all saw the same training examples."""
+    first, *others = records.values()
+    for record in others:
+        if record.split_digest != first.split_digest:
+            raise UsageError(
+                f"{first.member} and {record.member} were trained under different splits of {dataset}: "
+                "what one learned from, the other may be reported on"
+            )
+    return first
+
+
+def _description(dataset: str, design: Candidate, records: Mapping[Member, MemberRecord]) -> dict[str, Any]:
+    """Return the part of ``design.json`` that says what the artefact is made of."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "format": "onnx",
+        "design": str(design),
+        "design_id": design_id(design),
+        "kind": design.kind.value,
+        "dataset": dataset,
+        "split_digest": next(iter(records.values())).split_digest,
+        "averaging": [graph.averaging_of(stage).value for stage in graph.stages_of(design)],
+        "thresholds": graph.thresholds_of(design),
+        "members": [
+            {"name": str(member), "member": str(record.member), "weights_sha256": record.weights_digest}
+            for member, record in records.items()
+        ],
+    }
 
 
 def _native(dataset: str) -> int:

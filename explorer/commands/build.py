@@ -12,7 +12,9 @@ from explorer.spec import parse_design
 @click.argument("design")
 @click.option("--dataset", metavar="NAME", help="Needed when the store holds more than one.")
 @click.option("--recipe", default=None, metavar="ID", help="Members of this recipe.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an artefact that is already there.")
 @store_option
 @json_option

@@ -18,11 +18,17 @@ from explorer.convention import CostAxis
 @click.command("front", short_help="The exact Pareto front over single, ensemble and cascade.")
 @dataset_option
 @cost_option
+@click.option("--all", "every", is_flag=True, help="Show every point, not a readable choice.")
 @search_options
 @store_option
 @json_option
 def command(
-    dataset: str, cost: str, search_arguments: SearchArguments, store_url: str | None, as_json: bool
+    dataset: str,
+    cost: str,
+    every: bool,
+    search_arguments: SearchArguments,
+    store_url: str | None,
+    as_json: bool,
 ) -> None:
     """Search every single, every ensemble and every two-stage cascade of the stored members.
 
@@ -38,6 +44,6 @@ def command(
     if as_json:
         print_json(front_document(front))
         return
-    click.echo(front_table(front))
+    click.echo(front_table(front, every=every))
     for note in front.notes:
         click.echo(f"note: {note}", err=True)

@@ -15,11 +15,25 @@ from explorer.spec import parse_model
 
 @click.command("profile", short_help="Count and time models on this machine, and store the figures.")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--dataset", metavar="NAME", help="Profile for this data set's channels and classes; without MODEL, all its models.")
-@click.option("--channels", type=click.IntRange(min=1), help="Input channels, without --dataset.  [default: 3]")
-@click.option("--classes", type=click.IntRange(min=1), help="Output classes, without --dataset.  [default: 10]")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Profile for this data set's channels and classes; without MODEL, all its models.",
+)
+@click.option(
+    "--channels", type=click.IntRange(min=1), help="Input channels, without --dataset.  [default: 3]"
+)
+@click.option(
+    "--classes", type=click.IntRange(min=1), help="Output classes, without --dataset.  [default: 10]"
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(min=0.05), help="Time limit for each model and backend.")
+@click.option(
+    "--seconds",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(min=0.05),
+    help="Time limit for each model and backend.",
+)
 @store_option
 @json_option
 def command(

@@ -16,7 +16,9 @@ from explorer.commands.common import json_option, open_store, print_json, store_
     show_default=True,
     help="Folder for the report and the built file.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Members trained at a time.  [default: one a core]")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Members trained at a time.  [default: one a core]"
+)
 @json_option
 def command(store_url: str | None, out: Path, workers: int | None, as_json: bool) -> None:
     """Train 20 small members on handwritten digits, profile them here, choose, report, build, verify.

@@ -22,7 +22,12 @@ from explorer.question import Budget, Target
 @cost_option
 @click.option("--budget", metavar="KIND[@DEVICE]<=AMOUNT", help="[default: the dearest single model's cost]")
 @click.option("--target", metavar="accuracy>=SHARE", help="Ask for an accuracy instead.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="FILE.html, FILE.md or FILE.json")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="FILE.html, FILE.md or FILE.json",
+)
 @search_options
 @store_option
 def command(

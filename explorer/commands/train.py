@@ -1,6 +1,7 @@
 """`explorer train`: members with predictions and training cost."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,12 +17,21 @@ from explorer.commands.common import (
 )
 from explorer.spec import parse_model
 
+if TYPE_CHECKING:
+    from explorer.record import MemberRecord
+
 
 @click.command("train", short_help="Train members and store their predictions.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @dataset_option
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="E.g. 0-4 or 0,2,5.")
-@click.option("--recipe", "recipe_name", default=None, metavar="NAME", help="Training recipe; the data set has a default.")
+@click.option(
+    "--recipe",
+    "recipe_name",
+    default=None,
+    metavar="NAME",
+    help="Training recipe; the data set has a default.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Train this long instead of as the recipe says.")
 @click.option("--workers", type=click.IntRange(min=1), help="Members at a time.  [default: one a core]")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
@@ -41,13 +51,13 @@ def command(
     store_url: str | None,
     as_json: bool,
 ) -> None:
-    """Train every MODEL with every seed, e.g. `explorer train wrn10-0.5 wrn10-1 --dataset digits --seeds 0-4`.
+    """Train every MODEL with every seed, e.g. `explorer train wrn10-0.5 --dataset digits --seeds 0-4`.
 
     A member that is already in the store is not trained again. Interrupted or killed, the same
     command continues: an epoch at most is lost.
     """
     seed_list = parse_seeds(seeds)
-    specs = [parse_model(text) for text in models]
+    named = [parse_model(text) for text in models]
     with zoo_errors():
         from explorer.run.members import chosen_recipe, plan_members, resolved_models, train_members
 
@@ -61,7 +71,7 @@ def command(
         images = load_images(dataset, data_dir=data_dir, download=download)
         for note in images.notes:
             say(f"note: {note}")
-        specs = resolved_models(specs, images)
+        specs = resolved_models(named, images)
         with open_store(store_url, create=True) as store:
             jobs, there = plan_members(
                 store, images, specs, seed_list, recipe=recipe, data_dir=data_dir, device=device
@@ -79,7 +89,9 @@ def command(
                 say(f"stored {record.member}: {record.training.wall_s:.1f} s of training")
 
 
-def _document(url: str, dataset: str, recipe_id: str, records: list, trained: int) -> dict[str, object]:  # type: ignore[type-arg]
+def _document(
+    url: str, dataset: str, recipe_id: str, records: "list[MemberRecord]", trained: int
+) -> dict[str, object]:
     return {
         "schema_version": 1,
         "store": url,

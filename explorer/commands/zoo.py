@@ -20,7 +20,14 @@ def list_families(as_json: bool) -> None:
     families = zoo.families().values()
     if as_json:
         systems = [
-            {"name": f.name, "role": "FAMILY", "offers": "build", "seed": None, "example": f.example, "summary": f.summary}
+            {
+                "name": f.name,
+                "role": "FAMILY",
+                "offers": "build",
+                "seed": None,
+                "example": f.example,
+                "summary": f.summary,
+            }
             for f in families
         ]
         print_json({"schema_version": 1, "systems": systems})

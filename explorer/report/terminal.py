@@ -48,11 +48,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def front_table(front: Front) -> str:
-    """Write the front, cheapest first, under a line that says what it is a front of."""
+SHOWN_POINTS = 25
+"""Rows of a front on the terminal; fine thresholds make fronts of hundreds of points."""
+
+
+def front_table(front: Front, *, every: bool = False) -> str:
+    """Write the front, cheapest first, under a line that says what it is a front of.
+
+    Args:
+        front: what `explorer.analysis.search.search` found.
+        every: show every point; otherwise at most `SHOWN_POINTS`, spread evenly, and say so.
+    """
     searched = ", ".join(f"{format_count(n)} {kind}s" for kind, n in front.searched.items())
     rows = []
-    for point in front.points:
+    for point in front.points if every else _spread(front.points):
         decimals = share_decimals(point.accuracy.n)
         rows.append(
             (
@@ -66,6 +75,8 @@ def front_table(front: Front) -> str:
                 str(point.design),
             )
         )
+    hidden = len(front.points) - len(rows)
+    left_out = f"{len(rows)} of {len(front.points)} points shown; --all or --json gives every one"
     header = ("kind", "cost", "basis", "accuracy", "95% interval", "chosen at", "reached", "design")
     return "\n".join(
         (
@@ -73,8 +84,17 @@ def front_table(front: Front) -> str:
             f"{format_pool(front.pool)}; searched {searched}",
             "",
             table(header, rows),
+            *((left_out,) if hidden else ()),
         )
     )
+
+
+def _spread(points: Sequence[Point]) -> Sequence[Point]:
+    """Return at most `SHOWN_POINTS` of the points: both ends, and evenly by place between them."""
+    if len(points) <= SHOWN_POINTS:
+        return points
+    step = (len(points) - 1) / (SHOWN_POINTS - 1)
+    return [points[round(i * step)] for i in range(SHOWN_POINTS)]
 
 
 def advice_text(advice: Advice) -> str:
@@ -90,9 +110,12 @@ def comparison_text(comparison: Comparison, first: Point, second: Point, axis: C
         for name, point in (("first ", first), ("second", second))
     ]
     lines.append(
-        f"first against second, paired: {format_difference(comparison.difference)}: {_VERDICTS[comparison.verdict]}; "
-        f"only the first is right on {comparison.only_first_right}, "
-        f"only the second on {comparison.only_second_right} of {format_count(comparison.difference.n)} examples"
+        f"first against second, paired: {format_difference(comparison.difference)}: "
+        f"{_VERDICTS[comparison.verdict]}"
+    )
+    lines.append(
+        f"of {format_count(comparison.difference.n)} examples only the first is right on "
+        f"{comparison.only_first_right}, only the second on {comparison.only_second_right}"
     )
     return "\n".join(lines)
 

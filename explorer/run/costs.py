@@ -1,14 +1,12 @@
 """Cost records of zoo models: counted on meta tensors, and timed on this machine."""
 
 from explorer import __version__
+from explorer.accounting import COUNT_CONVENTION
 from explorer.convention import Basis
 from explorer.errors import UsageError
 from explorer.measure.trace import count_model
 from explorer.record import Cost, CostFigure, CostRecord
 from explorer.spec import ModelSpec
-
-COUNT_CONVENTION = "macs-v1"
-"""One multiply-accumulate of a convolution, linear layer or matrix product = 1; see docs/conventions.md."""
 
 _COUNTED = ("macs", "elementwise_ops", "parameters", "param_bytes", "activation_peak_bytes")
 

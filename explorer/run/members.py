@@ -10,6 +10,7 @@ import hashlib
 import multiprocessing
 import os
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -192,7 +193,7 @@ _messages: Any = None
 
 
 def _start(messages: Any) -> None:
-    """Set up a worker: one thread, and deaf to Ctrl-C, which the parent answers."""
+    """Set up a worker: one thread, deaf to Ctrl-C, which the parent answers, and gone with the parent."""
     import signal
 
     import torch
@@ -201,6 +202,18 @@ def _start(messages: Any) -> None:
     _messages = messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent to die and follow it.
+
+    A worker whose parent was killed would train on beside the next run, on the same checkpoint.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @lru_cache(maxsize=1)

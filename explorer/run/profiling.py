@@ -13,8 +13,9 @@ import numpy as np
 
 from explorer import __version__
 from explorer.errors import UsageError
-from explorer.measure.environment import conditions
+from explorer.measure.environment import conditions, find_device
 from explorer.measure.latency import latency_figure, measure_interleaved
+from explorer.measure.model_latency import device_wait, limited_threads
 from explorer.record import CostFigure, CostRecord, LatencyRun
 from explorer.run.costs import counted_costs
 from explorer.spec import ModelSpec
@@ -117,7 +118,13 @@ def profile_models(
             )
             calls[str(subject.model)] = _call(subject, backend, device)
         update((index + 0.5) / len(backends), f"timing {len(calls)} models, {backend}")
-        runs = measure_interleaved(calls, conditions=found, max_seconds=seconds, synchronise=_fence(device))
+        with limited_threads(1):
+            runs = measure_interleaved(
+                calls,
+                conditions=found,
+                max_seconds=seconds,
+                synchronise=device_wait(find_device(device)),
+            )
         for subject in todo:
             run = runs[str(subject.model)]
             figure = latency_figure(run)
@@ -193,11 +200,3 @@ def _call(subject: Subject, backend: str, device: str) -> Callable[[], object]:
             return classifier(images)
 
     return call
-
-
-def _fence(device: str) -> Callable[[], None] | None:
-    if not device.startswith("cuda"):
-        return None
-    import torch
-
-    return lambda: torch.cuda.synchronize(device)

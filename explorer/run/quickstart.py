@@ -63,7 +63,9 @@ def run_quickstart(store: Store, out: Path, *, workers: int | None = None) -> Qu
     latency_front, latency_advice = _ask(store, CostAxis.parse("latency@cpu"))
     say(f"searched {sum(front.searched.values()):,} designs")
     for suffix in ("html", "md"):
-        write_report(out / f"report.{suffix}", store=store, front=front, advice=advice, command="explorer quickstart")
+        write_report(
+            out / f"report.{suffix}", store=store, front=front, advice=advice, command="explorer quickstart"
+        )
         write_report(
             out / f"report-latency.{suffix}",
             store=store,
@@ -110,7 +112,7 @@ def _profile(store: Store, update: Update) -> None:
     rows = profile_models(store, chosen, seconds=PROFILE_SECONDS, reuse=True, update=update)
     doubtful = sum(run.doubtful for run, _ in rows)
     if doubtful:
-        say(f"profile: {doubtful} of {len(rows)} timings scatter by more than their limit: this machine is busy")
+        say(f"profile: {doubtful} of {len(rows)} timings scatter too much: this machine is busy")
 
 
 def _ask(store: Store, axis: CostAxis) -> tuple[Front, Advice]:
@@ -125,5 +127,3 @@ def _pool(store: Store, axis: CostAxis) -> tuple[Pool, tuple[str, ...]]:
 
     recipe = chosen_recipe(DATASET, None, None)
     return load_pool(store, DATASET, axis, recipe=recipe.id)
-
-

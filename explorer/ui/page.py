@@ -83,7 +83,8 @@ def show_answer_page(choice: Choice) -> None:
     _show_answer(advice)
     _show_cards(kind_cards(advice))
     _show_front(info, picked)
-    rows = sorted(design_rows(front, advice), key=lambda row: not row.role)  # what the answer names first
+    # What is picked and what the answer names come first: the table is long and cannot be scrolled to a row.
+    rows = sorted(design_rows(front, advice), key=lambda row: (row.id != picked, not row.role))
     _show_table(rows, picked)
     if picked is not None:
         show_detail(choice, points[picked], advice)

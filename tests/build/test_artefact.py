@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -140,6 +141,15 @@ def test_unknown_members_and_ambiguous_recipes(store, tmp_path, digits, commit_m
     assert named.document["members"][0]["member"] == "mlp8x1@8~one-11111111#0"
 
 
+def test_members_of_different_splits_are_not_joined(tmp_path, digits, commit_member, make_network):
+    moved = dataclasses.replace(digits, split_digest="f" * 64)
+    with Store.open(tmp_path / "store") as other:
+        commit_member(other, digits, Member("mlp8x1", 8, 0, "r-0"), make_network("mlp8x1", 8, 0))
+        commit_member(other, moved, Member("mlp8x1", 8, 1, "r-0"), make_network("mlp8x1", 8, 1))
+        with pytest.raises(UsageError, match=r"mlp8x1@8~r-0#1 were trained under different splits of digits"):
+            build_artefact(other, "digits", parse_design("mean(mlp8x1@8#0, mlp8x1@8#1)"), tmp_path / "a")
+
+
 def test_weights_that_do_not_fit(tmp_path, digits, commit_member, make_network):
     with Store.open(tmp_path / "store") as other:
         commit_member(other, digits, Member("mlp8x1", 8, 0, "r-0"), make_network("mlp9x1", 8, 0))
@@ -184,6 +194,7 @@ def edit(**values):
         (edit(files={}), InputDataError, r"design\.json is damaged: KeyError\('model\.onnx'\)"),
         (edit(members=3), InputDataError, r"design\.json is damaged: TypeError"),
         (edit(input={"shape": ["n", 1]}), InputDataError, r"design\.json is damaged"),
+        (edit(dataset=""), InputDataError, r"design\.json is damaged"),
         (edit(classes=None), InputDataError, r"design\.json is damaged"),
     ],
 )

@@ -15,7 +15,9 @@ def stored_arrays(path, split):
     """Read members' probabilities and labels with nothing but the ledger's rows and numpy."""
     with Store.open(path, create=False) as store:
         arrays = {
-            str(r.member).replace(f"~{r.member.recipe}", ""): np.array(store.probabilities(r), dtype=np.float64)
+            str(r.member).replace(f"~{r.member.recipe}", ""): np.array(
+                store.probabilities(r), dtype=np.float64
+            )
             for r in store.predictions("digits", split)
         }
         digest = store.predictions("digits", split)[0].split_digest
@@ -39,7 +41,9 @@ def plain_decisions(design, arrays):
 
 
 def test_front_has_kinds_intervals_and_recomputable_accuracies(explorer, trained_store) -> None:
-    document = json.loads(explorer("front", *DIGITS, "--cost", "macs", "--json", "--store", trained_store).out)
+    document = json.loads(
+        explorer("front", *DIGITS, "--cost", "macs", "--json", "--store", trained_store).out
+    )
     points = document["points"]
 
     assert document["schema_version"] == 1
@@ -84,7 +88,14 @@ def test_advise_answers_a_budget_and_says_how_sure_it_is(explorer, trained_store
         explorer("advise", *DIGITS, "--budget", "macs<=1M", "--json", "--store", trained_store).out
     )
 
-    assert {"question", "answer", "cannot_tell", "runner_up", "what_would_change_it", "evidence"} <= document.keys()
+    assert {
+        "question",
+        "answer",
+        "cannot_tell",
+        "runner_up",
+        "what_would_change_it",
+        "evidence",
+    } <= document.keys()
     assert document["answer"]["cost"]["value"] <= 1.1e6
     assert isinstance(document["cannot_tell"], bool)
 

@@ -73,16 +73,30 @@ def test_every_command_has_help_and_its_listed_name() -> None:
         (["count", "wrn16-4@0"], 2, "at least 1 pixel"),
         (["profile"], 2, "name at least one MODEL"),
         (["advise", "--dataset", "digits"], 2, "give either --budget"),
-        (["advise", "--dataset", "digits", "--budget", "happiness<=3"], 2, "unknown cost kind 'happiness'; known: "),
+        (
+            ["advise", "--dataset", "digits", "--budget", "happiness<=3"],
+            2,
+            "unknown cost kind 'happiness'; known: ",
+        ),
         (["advise", "--dataset", "digits", "--budget", "macs<=-3"], 2, "not an amount"),
-        (["advise", "--dataset", "digits", "--target", "accuracy>=2"], 2, "target accuracy must be in [0, 1]"),
-        (["build", "a@8#0 -> [p>=1.01] b@8#0", "--out", "x"], 2, "exit threshold must be in [0, 1], got 1.01"),
+        (
+            ["advise", "--dataset", "digits", "--target", "accuracy>=2"],
+            2,
+            "target accuracy must be in [0, 1]",
+        ),
+        (
+            ["build", "a@8#0 -> [p>=1.01] b@8#0", "--out", "x"],
+            2,
+            "exit threshold must be in [0, 1], got 1.01",
+        ),
         (["verify", "nothing-here"], 2, "nothing-here"),
         (["report", "--dataset", "digits", "--out", "report.doc"], 2, "must end in .html, .md or .json"),
         (["db", "info"], 2, "explorer quickstart"),
     ],
 )
-def test_wrong_input_gives_one_line_and_makes_nothing(explorer, tmp_path, monkeypatch, arguments, code, message) -> None:
+def test_wrong_input_gives_one_line_and_makes_nothing(
+    explorer, tmp_path, monkeypatch, arguments, code, message
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = explorer(*arguments)
 

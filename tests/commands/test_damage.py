@@ -83,7 +83,14 @@ def test_truncated_data_files_are_refused(explorer, unpacked_data, tmp_path) -> 
     images.write_bytes(images.read_bytes()[:100_000])
 
     result = explorer(
-        "train", "wrn10-0.25", "--dataset", "fashion-mnist", "--data-dir", tmp_path, "--store", tmp_path / "store"
+        "train",
+        "wrn10-0.25",
+        "--dataset",
+        "fashion-mnist",
+        "--data-dir",
+        tmp_path,
+        "--store",
+        tmp_path / "store",
     )
 
     assert result.code == 2

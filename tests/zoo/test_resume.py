@@ -25,7 +25,7 @@ def same(first: zoo.Trained, second: zoo.Trained) -> bool:
     return curves[0] == curves[1] and all(torch.equal(first.state[k], second.state[k]) for k in first.state)
 
 
-class Stop(Exception):
+class StopError(Exception):
     """What the tests interrupt with."""
 
 
@@ -37,10 +37,10 @@ def test_stopped_inside_an_epoch_and_resumed_is_bit_identical(
 
     def stop(progress: zoo.Progress) -> None:
         if progress.epoch == finished and progress.step == 2:
-            raise Stop
+            raise StopError
 
     path = tmp_path / "member.pt"
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         zoo.train(JOB, *stripes, checkpoint=path, progress=stop)
     assert path.exists() == (finished > 0)
     seen: list[zoo.Progress] = []
@@ -53,7 +53,7 @@ def test_stopped_inside_an_epoch_and_resumed_is_bit_identical(
 
 
 PROGRAM = """
-import dataclasses, sys
+import dataclasses, pathlib, sys
 import numpy as np
 import zoo
 
@@ -64,7 +64,7 @@ recipe = dataclasses.replace(
 job = zoo.TrainJob(name="wrn10-0.25", classes=3, recipe=recipe, seed=5)
 def tell(p):
     print(p.epoch, p.note, flush=True)
-zoo.train(job, arrays["images"], arrays["labels"], checkpoint=__import__("pathlib").Path(sys.argv[2]), progress=tell)
+zoo.train(job, arrays["images"], arrays["labels"], checkpoint=pathlib.Path(sys.argv[2]), progress=tell)
 print("whole")
 """
 

@@ -187,7 +187,7 @@ def test_a_job_keeps_the_canonical_name() -> None:
 
 def test_divergence_is_an_error_not_a_member(stripes: Arrays) -> None:
     wild = dataclasses.replace(RECIPE, learning_rate=1e30)
-    with pytest.raises(zoo.ZooError, match="training of wrn10-0.25 with seed 5 diverged in epoch 1: loss"):
+    with pytest.raises(zoo.ZooError, match=r"training of wrn10-0\.25 with seed 5 diverged in epoch 1: loss"):
         zoo.train(dataclasses.replace(JOB, recipe=wild), *stripes)
 
 
