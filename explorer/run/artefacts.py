@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypedDict
 
-from explorer.build.artefact import Artefact, build_artefact, load_artefact, stored_predictions
+from explorer.build.artefact import Artefact, build_artefact, stored_predictions
 from explorer.build.verify import Verification, verify_artefact
 from explorer.convention import CostAxis
 from explorer.data import load_images
@@ -51,18 +51,17 @@ def build_design(
 
 
 def verify_directory(
-    store: Store, directory: Path, *, data_dir: Path | None = None, download: bool = False
+    store: Store, artefact: Artefact, *, data_dir: Path | None = None, download: bool = False
 ) -> Verification:
     """Run an artefact over the whole ``report`` split against the stored predictions, and record it.
 
     The predicted latency is composed from the members' measured ones, where the store has them all.
 
     Raises:
-        InputDataError: the artefact is damaged, or was built for another split than the data here give.
+        InputDataError: the artefact was built for another split than the data here give.
         StoreError: the members it was built from are not in this store.
     """
-    artefact = load_artefact(directory)
-    dataset = str(artefact.document["dataset"])
+    directory, dataset = artefact.path, str(artefact.document["dataset"])
     images = load_images(dataset, data_dir=data_dir, download=download)
     if images.split_digest != artefact.document["split_digest"]:
         raise InputDataError(

@@ -79,7 +79,7 @@ def run_quickstart(store: Store, out: Path, *, workers: int | None = None) -> Qu
         raise AssertionError("the quickstart's budget fits no design")
     say(f"build: {shipped.design}")
     artefact = build_design(store, DATASET, shipped.design, out / "artefact", overwrite=True)
-    verification = verify_directory(store, out / "artefact")
+    verification = verify_directory(store, artefact)
     return Quickstart(
         front=front,
         advice=advice,

@@ -53,6 +53,22 @@ def weights(store: Path) -> dict[str, str]:
         return {str(record.member): record.weights_digest for record in opened.members()}
 
 
+def killed_while_committing(command: tuple[object, ...], store: Path, pause_s: float) -> set[str]:
+    """Start, wait until one more member is committed, wait a little more, kill; return what was there."""
+    before = len(weights(store)) if store.exists() else 0
+    process = start(*command)
+    wait_for(
+        lambda: (
+            process.poll() is not None
+            or ((store / "ledger.sqlite").exists() and len(weights(store)) > before)
+        )
+    )
+    time.sleep(pause_s)
+    there = set(weights(store))
+    kill_group(process)
+    return there
+
+
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory) -> dict[str, str]:
     """Weights of the same training, never interrupted."""
@@ -120,18 +136,7 @@ def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path) ->
     command = ("train", "mlp4x1", "--dataset", "digits", "--seeds", "0-39", "--epochs", "1", "--store", store)
     acknowledged: set[str] = set()
     for _ in range(4):
-        process = start(*command)
-        database = store / "ledger.sqlite"
-        before = len(acknowledged)
-        wait_for(lambda d=database: d.exists() or process.poll() is not None)
-
-        def grown(minimum=before) -> bool:
-            return process.poll() is not None or len(weights(store)) > minimum
-
-        wait_for(grown)
-        time.sleep(rng.uniform(0, 0.3))
-        acknowledged |= set(weights(store))
-        kill_group(process)
+        acknowledged |= killed_while_committing(command, store, rng.uniform(0, 0.3))
         clean(store)
         assert acknowledged <= set(weights(store))
 
