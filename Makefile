@@ -3,6 +3,7 @@
 #              (make run APP=0 ends after the report; make run STORE=dir keeps its results elsewhere)
 # make test    environment, then every check that CI runs
 # make gpu     tests marked gpu, on a machine with CUDA
+# make docs    docs/commands.md, from the commands' own help
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -14,10 +15,10 @@ OUT    ?= quickstart-out
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types unit gpu clean
+.PHONY: help setup run test lint types unit gpu docs clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -6
 
 setup: $(STAMP)
 
@@ -48,6 +49,9 @@ unit: setup
 gpu: setup
 	@$(BIN)/python -c 'import sys, torch; sys.exit(0 if torch.cuda.is_available() else "no CUDA device: make gpu needs one (README, section GPU)")'
 	$(BIN)/python -m pytest -m gpu
+
+docs: setup
+	$(BIN)/python -m explorer.commands.reference
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info

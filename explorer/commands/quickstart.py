@@ -27,6 +27,7 @@ def command(store_url: str | None, out: Path, workers: int | None, as_json: bool
     """
     from explorer.report.answer import answer_sentence
     from explorer.report.documents import advice_document
+    from explorer.report.terminal import kinds_text
     from explorer.run.quickstart import run_quickstart
 
     with open_store(store_url, create=True) as store:
@@ -42,6 +43,7 @@ def command(store_url: str | None, out: Path, workers: int | None, as_json: bool
         )
     else:
         state = "verified" if done.verification.passed else "FAILED its verification"
+        click.echo(f"{kinds_text(done.advice)}\n")
         click.echo(f"by latency: {answer_sentence(done.latency_advice)}")
         click.echo(f"answer: {answer_sentence(done.advice)}")
         click.echo(f"report: {done.report}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from explorer.analysis.result import Advice, Comparison, Front, Point, Verdict
 from explorer.convention import COST_KINDS, CostAxis
 from explorer.record import CostFigure, LatencyRun
-from explorer.report.answer import answer_sentence, changes, optimism_sentence
+from explorer.report.answer import answer_sentence, changes, comparison_short, optimism_sentence
 from explorer.report.text import (
     format_accuracy,
     format_accuracy_interval,
@@ -99,7 +99,14 @@ def _spread(points: Sequence[Point]) -> Sequence[Point]:
 
 def advice_text(advice: Advice) -> str:
     """Write the answer, its evidence, and what would change it."""
-    parts = [answer_sentence(advice), optimism_sentence(advice), *changes(advice), *advice.notes]
+    kinds = f"\n{kinds_text(advice)}\n" if advice.best_of_kind else ""
+    parts = [
+        answer_sentence(advice),
+        kinds,
+        optimism_sentence(advice),
+        *changes(advice),
+        *(f"note: {note}" for note in advice.notes),
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -165,16 +172,21 @@ def verification_text(
 
 
 def kinds_text(advice: Advice) -> str:
-    """Write the best fitting candidate of each kind, one line each."""
-    return table(
-        ("kind", "accuracy", "cost", "design"),
-        [
+    """Write the best fitting candidate of each kind, one line each, and how the answer compares with it."""
+    compared = {comparison.second: comparison for comparison in advice.comparisons}
+    rows = []
+    for kind, point in advice.best_of_kind.items():
+        comparison = compared.get(point.design)
+        rows.append(
             (
                 kind_name(kind),
-                format_accuracy(point.accuracy),
-                format_cost(point.cost, advice.axis.kind),
+                format_amount(point.cost.value, advice.axis.kind),
+                format_accuracy_value(point.accuracy),
+                format_accuracy_interval(point.accuracy),
+                "the answer"
+                if comparison is None
+                else comparison_short(comparison).removeprefix("Answer minus this: ").removesuffix("."),
                 str(point.design),
             )
-            for kind, point in advice.best_of_kind.items()
-        ],
-    )
+        )
+    return table(("best", "cost", "accuracy", "95% interval", "answer minus this", "design"), rows)

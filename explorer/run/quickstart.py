@@ -40,7 +40,7 @@ class Quickstart:
     latency_advice: Advice
     """The same question asked of time on this machine."""
     shipped: Point
-    """What was built: the answer, or the cheaper of those it cannot be told from."""
+    """What was built: the answer."""
     report: Path
     artefact: Artefact
     verification: Verification
@@ -73,7 +73,7 @@ def run_quickstart(store: Store, out: Path, *, workers: int | None = None) -> Qu
             advice=latency_advice,
             command="explorer quickstart",
         )
-    shipped = advice.cheaper or advice.answer
+    shipped = advice.answer
     if shipped is None:
         # The dearest single model costs exactly the budget, so at least that fits.
         raise AssertionError("the quickstart's budget fits no design")

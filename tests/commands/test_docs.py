@@ -1,0 +1,62 @@
+"""The documentation says what the product does: compared, not believed."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from explorer.commands import reference
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_command_reference_is_up_to_date() -> None:
+    assert reference.DOCUMENT.read_text(encoding="utf-8") == reference.reference(), "run: make docs"
+
+
+def keys_of(value: object, open_mappings: frozenset[str]) -> set[str]:
+    """Return every key of a document, leaving out mappings whose keys are data."""
+    if isinstance(value, list):
+        return set().union(*(keys_of(item, open_mappings) for item in value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    inner = (keys_of(v, open_mappings) for k, v in value.items() if k not in open_mappings)
+    return set(value) | set().union(*inner)
+
+
+DATA_KEYED = frozenset(
+    {"points_by_kind", "searched", "best_of_kind", "uncounted", "macs_by_operator", "macs_by_module"}
+    | {"conventions", "knobs", "counts"}
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("front", ("front", "--dataset", "digits")),
+        ("advise", ("advise", "--dataset", "digits", "--budget", "macs<=300k")),
+        ("compare", ("compare", "wrn10-0.5@8#0", "wrn10-0.5@8#1", "--dataset", "digits")),
+        ("count", ("count", "wrn10-0.5@8")),
+        ("zoo list", ("zoo", "list")),
+        ("zoo show", ("zoo", "show", "wrn16-4")),
+        ("db info", ("db", "info")),
+        ("db check", ("db", "check")),
+    ],
+)
+def test_every_key_is_documented(explorer, trained_store, monkeypatch, command, arguments) -> None:
+    monkeypatch.setenv("EXPLORER_STORE", str(trained_store))
+    document = json.loads(explorer(*arguments, "--json").out)
+    text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    shared = text[: text.index("| command |")]
+    row = next(line for line in text.splitlines() if line.startswith(f"| `{command}` |"))
+    documented = set(re.findall(r"`(\w+)`", shared + row))
+
+    assert keys_of(document, DATA_KEYED) <= documented
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name} links to {target}"
