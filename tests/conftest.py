@@ -87,3 +87,24 @@ def run_explorer(*arguments: object, timeout: float = 300) -> Result:
 @pytest.fixture(scope="session")
 def explorer():
     return run_explorer
+
+
+@pytest.fixture(scope="session")
+def trained_store(explorer, tmp_path_factory) -> Path:
+    """Two models x three seeds on digits, three epochs: weak on purpose, so that designs differ."""
+    store = tmp_path_factory.mktemp("trained") / "store"
+    done = explorer(
+        "train",
+        "wrn10-0.25",
+        "wrn10-0.5",
+        "--dataset",
+        "digits",
+        "--seeds",
+        "0-2",
+        "--epochs",
+        "3",
+        "--store",
+        store,
+    )
+    assert done.code == 0, done.err
+    return store

@@ -34,6 +34,7 @@ def command(store_url: str | None, port: int, headless: bool) -> None:
         f"--server.port={port}",
         "--server.address=127.0.0.1",
         "--browser.gatherUsageStats=false",
+        "--client.toolbarMode=minimal",
     ]
     if headless or not sys.stdout.isatty():
         arguments.append("--server.headless=true")

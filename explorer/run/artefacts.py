@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import TypedDict
 
+from explorer.analysis.pool import Pool, load_pool
+from explorer.analysis.result import Point
+from explorer.analysis.score import evaluate
 from explorer.build.artefact import Artefact, build_artefact, stored_predictions
 from explorer.build.verify import Verification, verify_artefact
 from explorer.convention import CostAxis
 from explorer.data import load_images
 from explorer.errors import InputDataError, UsageError
-from explorer.report.documents import verification_document
+from explorer.report.documents import point_document, verification_document
 from explorer.spec import Candidate
-from explorer.store import Store
+from explorer.store import EvaluationRecord, Store
 
+MACS = CostAxis.parse("macs")
 LATENCY = CostAxis.parse("latency@cpu")
 """What a built file's measured time is put beside."""
 
@@ -40,12 +44,22 @@ def build_design(
     recipe: str | None = None,
     overwrite: bool = False,
 ) -> Artefact:
-    """Write ``design`` to ``out`` and record the export.
+    """Write ``design`` to ``out``, and record what it scores and where it is.
 
     Raises:
         UsageError: a member is not in the store, or ``out`` is taken.
     """
     artefact = build_artefact(store, dataset, design, out, overwrite=overwrite, recipe=recipe)
+    point, pool = _scored(store, dataset, design, MACS, recipe)
+    store.put_evaluation(
+        EvaluationRecord(
+            design=str(design),
+            dataset=dataset,
+            split_digest=pool.summary.split_digest,
+            axis=str(MACS),
+            document=point_document(point),
+        )
+    )
     store.put_export(str(design), dataset, out.resolve(), digest=artefact.digest, format="onnx")
     return artefact
 
@@ -104,12 +118,17 @@ def verification_parts(verification: Verification) -> VerificationParts:
 
 def _predicted_latency(store: Store, dataset: str, design: Candidate) -> float | None:
     """Compose the design's latency from its members' measured ones; None where one was never measured."""
-    from explorer.analysis.pool import load_pool
-    from explorer.analysis.score import evaluate
-
     models = {member.model for member in design.members}
     timed = {record.model for record in store.costs(kind="latency", device="cpu")}
     if not models <= timed:
         return None
-    pool, _ = load_pool(store, dataset, LATENCY)
-    return evaluate(pool, design, LATENCY).cost.value
+    return _scored(store, dataset, design, LATENCY, None)[0].cost.value
+
+
+def _scored(
+    store: Store, dataset: str, design: Candidate, axis: CostAxis, recipe: str | None
+) -> tuple[Point, Pool]:
+    # A design may name its members' recipes itself; then members of every recipe are needed.
+    named = any(member.recipe for member in design.members)
+    pool, _ = load_pool(store, dataset, axis, recipe=recipe, mix_recipes=named)
+    return evaluate(pool, design, axis), pool
