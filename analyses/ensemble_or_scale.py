@@ -90,9 +90,10 @@ def show(found: tuple[Pair, ...]) -> str:
     header = ("ensemble", "cost", "mean (subsets)", "single", "cost ", "mean (seeds)", "gain, points")
     ahead = sum(pair.gain >= LEVEL for pair in found)
     behind = sum(pair.gain <= -LEVEL for pair in found)
+    level = len(found) - ahead - behind
     return (
         f"{table(header, rows)}\n\nOf {len(found)} pairs the ensemble is ahead on average in {ahead}, behind "
-        f"in {behind}, and level (less than {format_points(LEVEL, 1)} points apart) in {len(found) - ahead - behind}."
+        f"in {behind}, and level (less than {100 * LEVEL:.1f} points apart) in {level}."
     )
 
 
