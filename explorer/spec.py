@@ -39,6 +39,51 @@ class Averaging(StrEnum):
     """Share of members whose top class it is; ties go to the lowest class index."""
 
 
+class PlacementKind(StrEnum):
+    """How a candidate's members meet the hardware."""
+
+    SEQUENTIAL = "sequential"
+    """One after the other."""
+    PARALLEL = "parallel"
+    """On a number of workers that do not slow each other down; that is an assumption until measured."""
+    BATCHED = "batched"
+    """Stacked into one forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A placement; ``workers`` only means something where the kind is parallel.
+
+    >>> str(Placement.parse("parallel(2)")), str(Placement())
+    ('parallel(2)', 'sequential')
+    """
+
+    kind: PlacementKind = PlacementKind.SEQUENTIAL
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or (self.kind is not PlacementKind.PARALLEL and self.workers != 1):
+            raise UsageError(f"a {self.kind} placement cannot have {self.workers} workers")
+
+    @staticmethod
+    def parse(text: str) -> "Placement":
+        """Read ``sequential``, ``batched`` or ``parallel(W)``.
+
+        Raises:
+            UsageError: not of that form, or fewer than 1 worker.
+        """
+        match = re.fullmatch(r"(sequential|batched)|parallel\(([0-9]+)\)", text.strip())
+        if match is None:
+            raise UsageError(f"unknown placement {text!r}; known: sequential, batched, parallel(WORKERS)")
+        if match[1]:
+            return Placement(PlacementKind(match[1]))
+        return Placement(PlacementKind.PARALLEL, int(match[2]))
+
+    def __str__(self) -> str:
+        parallel = self.kind is PlacementKind.PARALLEL
+        return f"{self.kind}({self.workers})" if parallel else str(self.kind)
+
+
 class CandidateKind(StrEnum):
     """The answers to the question this project asks."""
 
