@@ -22,15 +22,16 @@ def stages_of(design: Candidate) -> tuple[Stage, ...]:
 def stage_costs(pool: Pool, design: Candidate) -> tuple[float, ...]:
     """Return what each stage adds, in the unit of the pool's axis.
 
-    A member that a design names twice runs twice, but is held once: for kinds that are always paid
-    (parameters) a stage adds only the members that no stage before it has.
+    A member named twice in one stage has weight two and runs once, as in the built file; in two stages
+    it runs twice. It is held once in any case: for kinds that are always paid (parameters) a stage adds
+    only the members that no stage before it has.
     """
     kind, costs = pool.axis.kind, pool.costs
     held_once = kind.composition is Composition.SUM
     held: set[Member] = set()
     added = []
     for stage in stages_of(design):
-        paid = tuple(dict.fromkeys(stage.members)) if held_once else stage.members
+        paid = dict.fromkeys(stage.members)
         rows = pool.rows(tuple(member for member in paid if member not in held))
         added.append(float(ensemble_cost(kind, costs[rows])) if rows else 0.0)
         if held_once:
@@ -94,7 +95,7 @@ def _measurement_noise(pool: Pool, stages: tuple[Stage, ...], reached: np.ndarra
     composition = pool.axis.kind.composition
     weights: dict[Member, float] = defaultdict(float)
     for stage, share in zip(stages, reached, strict=True):
-        for member in stage.members:
+        for member in dict.fromkeys(stage.members):
             weights[member] += float(share)
     figures = {member: pool.cost_figures[pool.rows((member,))[0]] for member in weights}
     if composition is Composition.MAX:
