@@ -26,6 +26,8 @@ class TensorRecord:
     """Bytes of the whole storage, at least those of the view."""
     persistent: bool
     """Parameter, buffer or model input: not an activation that the run allocates."""
+    layout: str = "contiguous"
+    """``contiguous`` (last axis nearest), ``channels_last`` (four axes, channels nearest) or ``strided``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,12 @@ class Trace:
     buffer_bytes: int
     result_storages: tuple[int, ...] = ()
     """Storages of what the model returned: they live to the end of the pass."""
+    freed: Mapping[int, int] | None = None
+    """Storage -> operators (backward ones included) that had run when the program let go of it; those
+    held to the end are missing. None where this was not watched."""
+    backward_ops: tuple[OpRecord, ...] = ()
+    """Operator calls of the backward pass, where one was traced; ``ops`` is then the forward pass in
+    training mode. Storages are numbered through both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,21 @@ def explorer():
     return run_explorer
 
 
+@pytest.fixture
+def explorer_here(capsys):
+    """Run the command in this process: as the real one, without paying for its imports each time."""
+    from explorer.cli import main
+
+    def run(*arguments: object) -> Result:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Result(int(ended.value.code or 0), out, err)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def trained_store(explorer, tmp_path_factory) -> Path:
     """Two models x three seeds on digits, three epochs: weak on purpose, so that designs differ."""

@@ -19,7 +19,8 @@ CONVENTIONS: Mapping[str, str] = {
         "padding positions and causally masked attention scores count like any other"
     ),
     "elementwise_ops": (
-        "biases, arithmetic, activations, norms, softmax, pooling and interpolation: "
+        "biases, additions, arithmetic, activations, norms, softmax, pooling, interpolation, sorting and "
+        "Fourier transforms: "
         "one per element and step, never part of macs"
     ),
     "parameters": "learned numbers, shared ones once; buffers are not parameters",

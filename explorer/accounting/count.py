@@ -35,7 +35,9 @@ def count(trace: Trace, *, strict: bool = False) -> Cost:
     if strict and uncounted:
         named = ", ".join(f"{op} ({times}x)" for op, times in sorted(uncounted.items()))
         raise UncountedError(
-            f"no formula for {named}; count without strict mode to have them listed as uncounted"
+            f"no formula for {named}; count without strict mode to have them listed as uncounted, or "
+            "register one: explorer.accounting.formulas.formula"
+            f"({sorted(uncounted)[0]!r})"
         )
     return Cost(
         macs=macs_by_op.total(),

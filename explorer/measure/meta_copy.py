@@ -14,8 +14,20 @@ from explorer.errors import UsageError
 _META = torch.device("meta")
 
 
-def meta_copy(model: nn.Module) -> nn.Module:
+def meta_copy(model: nn.Module, *, training: bool = False) -> nn.Module:
     """Return a copy of ``model`` on the meta device, in evaluation mode, without gradients.
+
+    With ``training`` it is in training mode, and its parameters ask for the gradients that the model's do.
+
+    Raises:
+        UsageError: as `copy_on_meta`.
+    """
+    twin = copy_on_meta(model)
+    return twin.train() if training else twin.eval().requires_grad_(False)
+
+
+def copy_on_meta(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model`` on the meta device, otherwise as it is.
 
     Shared parameters stay shared; hooks come along, as some compute weights (weight norm). The
     model's tensors are neither copied nor touched, so a network larger than memory can be copied.
@@ -35,10 +47,9 @@ def meta_copy(model: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {id(tensor): _on_meta(tensor) for _, tensor in _named_tensors(model)}
     try:
         with _CopiesOnMeta():
-            twin = copy.deepcopy(model, memo)
+            return copy.deepcopy(model, memo)
     except (TypeError, RuntimeError) as error:
         raise UsageError(f"{type(model).__name__} cannot be copied for counting: {error}") from error
-    return twin.eval().requires_grad_(False)
 
 
 def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
@@ -48,7 +59,9 @@ def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
 def _on_meta(tensor: Tensor) -> Tensor:
     """Return an empty meta tensor of the same shape, strides and dtype; a parameter stays one."""
     twin = torch.empty_like(tensor, device=_META, requires_grad=False)
-    return nn.Parameter(twin, requires_grad=False) if isinstance(tensor, nn.Parameter) else twin
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(twin, requires_grad=tensor.requires_grad)
+    return twin
 
 
 class _CopiesOnMeta(TorchFunctionMode):

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from explorer.measure.lifetimes import Storages, layout
 from explorer.record import OpRecord, TensorRecord
-
-ATTENTION = "scaled_dot_product_attention"
 
 
 class Recorder(TorchDispatchMode):
@@ -33,11 +31,11 @@ class Recorder(TorchDispatchMode):
         self.failing = ""
         """The module to blame when the pass fails; as ``module``, but kept while an error passes up."""
         self._paused = False
-        # Address of a storage -> its number. The storages themselves are kept, so that no address is
-        # used twice within the trace; on meta they hold no memory.
-        self._numbers: dict[int, int] = {}
-        self._kept: list[torch.UntypedStorage] = []
-        self._persistent = {self._number(tensor) for tensor in persistent}
+        # Paths of the modules whose operators made the autograd nodes, from number `_first_node` on.
+        self._makers: list[str] = []
+        self._first_node = torch.autograd._get_sequence_nr()
+        self.storages = Storages(clock=lambda: len(self.ops))
+        self._persistent = {self.storages.number(tensor) for tensor in persistent}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -49,31 +47,33 @@ class Recorder(TorchDispatchMode):
         self.entered, self.failing = operator_name(func), self.module
         result = func(*args, **kwargs)
         attributes, tensors = _bound(func, args, kwargs)
-        self.append(self.entered, tensors, _tensors(result), attributes)
+        outputs = [result] if isinstance(result, Tensor) else _tensors(result)
+        self.append(self.entered, tensors, outputs, attributes)
         return result
 
     def append(
         self, op: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], attributes: Mapping[str, object]
     ) -> None:
-        """Append one operator call in the module that runs now."""
+        """Append one operator call in the module that runs now; backward, in that of the forward call."""
+        module = self._module_now()
         # What is read before any operator wrote it was there before the pass: a constant that the model
         # holds as a plain attribute.
         for tensor in inputs:
-            if tensor.untyped_storage()._cdata not in self._numbers:
-                self._persistent.add(self._number(tensor))
+            if tensor not in self.storages:
+                self._persistent.add(self.storages.number(tensor))
         self.ops.append(
             OpRecord(
                 op=op,
-                module=self.module,
-                inputs=tuple(map(self._record, inputs)),
-                outputs=tuple(map(self._record, outputs)),
+                module=module,
+                inputs=tuple([self._record(tensor) for tensor in inputs]),
+                outputs=tuple([self._record(tensor) for tensor in outputs]),
                 attributes=attributes,
             )
         )
 
     def activation_storages(self, result: object) -> tuple[int, ...]:
         """Return the storages of the tensors in ``result`` that the pass allocated, each once."""
-        numbers = dict.fromkeys(map(self._number, _tensors(result)))
+        numbers = dict.fromkeys(map(self.storages.number, _tensors(result)))
         return tuple(number for number in numbers if number not in self._persistent)
 
     @contextmanager
@@ -85,15 +85,23 @@ class Recorder(TorchDispatchMode):
         finally:
             self._paused = before
 
-    def _number(self, tensor: Tensor) -> int:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._numbers:
-            self._numbers[storage._cdata] = len(self._kept)
-            self._kept.append(storage)
-        return self._numbers[storage._cdata]
+    def _module_now(self) -> str:
+        """Return the path of the module that runs, or whose forward call the running node belongs to."""
+        node = torch._C._current_autograd_node()
+        if node is not None and not self.module:  # a module may be run once more inside the backward pass
+            number = node._sequence_nr() - self._first_node
+            return self._makers[number] if 0 <= number < len(self._makers) else ""
+        # Torch numbers a node just before it runs the operator of that node; numbers without operator
+        # (a view's history rewritten) were given since the one before.
+        made = torch.autograd._get_sequence_nr() - self._first_node
+        if len(self._makers) < made:
+            before = self._makers[-1] if self._makers else self.module
+            self._makers += [before] * (made - 1 - len(self._makers))
+            self._makers.append(self.module)
+        return self.module
 
     def _record(self, tensor: Tensor) -> TensorRecord:
-        number = self._number(tensor)
+        number = self.storages.number(tensor)
         return TensorRecord(
             storage=number,
             shape=tuple(tensor.shape),
@@ -101,39 +109,8 @@ class Recorder(TorchDispatchMode):
             itemsize=tensor.element_size(),
             storage_bytes=tensor.untyped_storage().nbytes(),
             persistent=number in self._persistent,
+            layout=layout(tensor),
         )
-
-
-class FusedAttention(TorchFunctionMode):
-    """While active, record fused attention as one operator instead of the parts meta takes it into.
-
-    What a device picks for it (one kernel, or several) then changes neither count nor trace.
-    """
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Run the function; append one record for attention."""
-        kwargs = kwargs or {}
-        if func is not F.scaled_dot_product_attention:
-            return func(*args, **kwargs)
-        self._recorder.entered, self._recorder.failing = ATTENTION, self._recorder.module
-        with self._recorder.paused():
-            result = func(*args, **kwargs)
-        names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        attributes = {name: value for name, value in given.items() if not isinstance(value, Tensor)}
-        inputs = [given[name] for name in names[:4] if isinstance(given.get(name), Tensor)]
-        self._recorder.append(ATTENTION, inputs, [result], attributes)
-        return result
 
 
 @contextmanager
@@ -166,6 +143,7 @@ def modules_followed(model: nn.Module, recorder: Recorder) -> Iterator[None]:
         yield
 
 
+@cache
 def operator_name(func: Any) -> str:
     """Return the operator's name without overload; outside ATen with its namespace, ``mylib::scan``.
 
@@ -176,24 +154,36 @@ def operator_name(func: Any) -> str:
     return name if namespace == "aten" else f"{namespace}::{name}"
 
 
+@cache
+def _parameters(func: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the names and defaults of the operator's schema."""
+    return tuple(
+        (argument.name, argument.default_value if argument.has_default_value() else None)
+        for argument in func._schema.arguments
+    )
+
+
 def _bound(
     func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[dict[str, object], list[Tensor]]:
     """Split the call into attributes by schema name, defaults included, and tensors in schema order."""
     attributes: dict[str, object] = {}
     tensors: list[Tensor] = []
-    for position, argument in enumerate(func._schema.arguments):
-        if position < len(args):
-            value = args[position]
-        elif argument.name in kwargs:
-            value = kwargs[argument.name]
+    for position, (name, default) in enumerate(_parameters(func)):
+        value = args[position] if position < len(args) else kwargs.get(name, default)
+        if isinstance(value, Tensor):
+            tensors.append(value)
+        elif value is None or type(value) in _PLAIN:
+            attributes[name] = value
         else:
-            value = argument.default_value if argument.has_default_value() else None
-        found = _tensors(value)
-        tensors += found
-        if not found:
-            attributes[argument.name] = _plain(value)
+            found = _tensors(value)
+            tensors += found
+            if not found:
+                attributes[name] = _plain(value)
     return attributes, tensors
+
+
+_PLAIN = frozenset((bool, int, float, str))
 
 
 def _tensors(value: object) -> list[Tensor]:
@@ -203,7 +193,7 @@ def _tensors(value: object) -> list[Tensor]:
 def _plain(value: object) -> object:
     """Return ``value`` as something that outlives torch: numbers, texts, tuples of them."""
     if isinstance(value, list | tuple):
-        return tuple(map(_plain, value))
+        return tuple([_plain(item) for item in value])
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value).removeprefix("torch.")

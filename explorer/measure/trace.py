@@ -1,22 +1,27 @@
-"""Trace one forward pass on meta tensors: every ATen operator with its shapes, nothing computed.
+"""Trace one pass on meta tensors: every ATen operator with its shapes, nothing computed.
 
 The model given is never run. A copy of its structure is (`explorer.measure.meta_copy`), in
 evaluation mode without gradients, so counts do not depend on the device, the kernels picked there,
-or the weights. Attention is recorded as the one fused operator that devices run, where it is
-reached through ``torch.nn.functional.scaled_dot_product_attention``; inside
-``nn.MultiheadAttention`` it is seen taken apart: equal multiply-accumulates, more memory.
+or the weights. Attention and recurrent layers are recorded as the one fused operator that devices run
+(`explorer.measure.fused`), where attention is reached through
+``torch.nn.functional.scaled_dot_product_attention``; inside ``nn.MultiheadAttention`` it is seen taken
+apart: equal multiply-accumulates forward, more memory. With the backward pass recurrent layers are taken
+apart too, and the copy is in training mode: batch statistics, dropout.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from textwrap import shorten
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from explorer.accounting import count
 from explorer.errors import UsageError
-from explorer.measure.meta_copy import meta_copy
-from explorer.measure.recorder import FusedAttention, Recorder, modules_followed
+from explorer.measure.fused import FusedOperators
+from explorer.measure.meta_copy import copy_on_meta, meta_copy
+from explorer.measure.recorder import Recorder, modules_followed
 from explorer.record import Cost, Trace
 
 _VALUE_DEPENDENT = frozenset(
@@ -27,30 +32,38 @@ _NEEDS_VALUES = ("meta tensor; no data", "meta device type tensor", "torch.nonze
 """What torch says where an empty tensor is read outside of an operator, or inside another one."""
 
 
-def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Trace:
+def trace_model(model: nn.Module, input_shape: tuple[int, ...], *, backward: bool = False) -> Trace:
     """Return all operator calls of one forward pass of ``model`` on an input of ``input_shape``.
 
     Args:
         model: any network that takes one tensor; may have been built on the meta device. Left as it is.
         input_shape: ``[example, channel, height, width]``, or what the model takes, example first.
+        backward: trace a step of training instead: the forward pass in training mode into ``ops``, then the
+            backward pass from the gradients of all results into ``backward_ops``. Gradients are made for
+            the parameters that ask for them (``requires_grad``), none for the input. Loss and optimiser
+            are not part of it.
 
     Raises:
-        UsageError: the shape is impossible, the model does not accept it, or its path depends on
-            the values of the input, so that no single count exists.
+        UsageError: the shape is impossible, the model does not accept it, its path depends on the values of
+            the input, so that no single count exists, or no result depends on a parameter to be trained.
     """
     if not input_shape or any(not isinstance(n, int) or n < 1 for n in input_shape):
         raise UsageError(f"an input shape is positive integers, example first; got {input_shape!r}")
     model = getattr(model, "_orig_mod", model)  # torch.compile wraps; what it wraps is counted
     # In inference mode torch would hand over composite operators (linear, dropout) whole: the caller's
     # mode must not decide what is recorded.
-    with torch.inference_mode(False), torch.no_grad():
+    with (
+        torch.inference_mode(False),
+        torch.set_grad_enabled(backward),
+        torch.random.fork_rng((), enabled=backward),
+    ):
         try:
-            return _traced(meta_copy(model), input_shape, nullcontext())
+            return _traced(meta_copy(model, training=backward), input_shape, nullcontext())
         except UsageError as refusal:
             # A forward that makes tensors without naming a device (torch.arange(n)) would mix CPU and meta.
             # With meta as the default they match; not tried first, as some only compute sizes with them.
             try:
-                return _traced(meta_copy(model), input_shape, torch.device("meta"))
+                return _traced(meta_copy(model, training=backward), input_shape, torch.device("meta"))
             except UsageError:
                 raise refusal from refusal.__cause__
 
@@ -58,26 +71,61 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...]) -> Trace:
 def _traced(twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractContextManager) -> Trace:
     """Run ``twin``, a meta copy, and return what ran; ``factories`` sets where new tensors are made.
 
+    Where gradients are enabled the backward pass follows.
+
     Raises:
-        UsageError: the model raised an error.
+        UsageError: the model raised an error, or has nothing to be trained.
     """
     parameters = list(twin.parameters())
     images = torch.empty(input_shape, dtype=_input_dtype(twin), device="meta")
     recorder = Recorder(persistent=[images, *parameters, *twin.buffers()])
     try:
-        with factories, modules_followed(twin, recorder), FusedAttention(recorder), recorder:
+        with factories, modules_followed(twin, recorder), FusedOperators(recorder), recorder:
             result = twin(images)
+            forward = len(recorder.ops)
+            trained = _with_gradient(result)
+            with recorder.paused():
+                gradients = [torch.empty_like(tensor) for tensor in trained]
+            if trained:
+                torch.autograd.backward(trained, gradients)
     except Exception as error:
         # Whatever the model's own code raises is the caller's to know, with the reason in one line.
         raise _refusal(twin, input_shape, recorder, error) from error
+    if torch.is_grad_enabled() and not trained:
+        raise UsageError("nothing to train: no result depends on a parameter with requires_grad")
     return Trace(
-        ops=tuple(recorder.ops),
+        ops=tuple(recorder.ops[:forward]),
         input_shape=tuple(input_shape),
         parameters=sum(p.numel() for p in parameters),
         param_bytes=sum(p.numel() * p.element_size() for p in parameters),
         buffer_bytes=sum(b.numel() * b.element_size() for b in twin.buffers()),
         result_storages=recorder.activation_storages(result),
+        freed=dict(recorder.storages.freed),
+        backward_ops=tuple(recorder.ops[forward:]),
     )
+
+
+def _with_gradient(result: object) -> list[Tensor]:
+    """Return the tensors in ``result`` that a backward pass can start from."""
+    return [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor) and leaf.requires_grad]
+
+
+def build_on_meta(factory: Callable[[], nn.Module]) -> tuple[nn.Module, str]:
+    """Return the model that ``factory`` makes, without its numbers, and a note on how it was made.
+
+    Constructors run with meta as the default device, so no weight takes memory. One that reads numbers
+    of its own (``linspace(...).tolist()``) cannot: it runs again on the CPU, where its weights take
+    memory until they are dropped, and the note says so. Else the note is empty. What the factory raises
+    on the CPU, the caller gets.
+    """
+    try:
+        with torch.device("meta"):
+            return factory(), ""
+    except Exception as error:
+        # Any constructor's failure may be meta's fault; the CPU tells whether it was.
+        reason = shorten(str(error), 120) or type(error).__name__
+        model = copy_on_meta(factory())
+    return model, f"built on the CPU, as its constructor does not run without numbers: {reason}"
 
 
 def count_model(model: nn.Module, input_shape: tuple[int, ...], *, strict: bool = False) -> Cost:
@@ -108,4 +156,6 @@ def _refusal(
             f"{name} cannot be counted: what it does depends on the values of its input "
             f"({last if named else 'values are read'}{where}), so no single count exists: {reason}"
         )
+    if "more than 1 value per channel when training" in reason:
+        reason += "; batch statistics need a larger batch"
     return UsageError(f"{name} does not run on an input of shape {input_shape}{where}: {reason}")

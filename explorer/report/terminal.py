@@ -25,6 +25,8 @@ from explorer.report.text import (
 
 _RIGHT = frozenset(
     {"cost", "accuracy", "chosen at", "p50", "p90", "p99", "spread", "examples", "mismatches", "ties"}
+    | {"macs", "share", "elementwise_ops", "bytes", "calls", "activation_peak_bytes", "mean", "worst case"}
+    | {"resolution", "batch"}
 )
 """Columns of numbers, set flush right."""
 

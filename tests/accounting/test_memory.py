@@ -1,9 +1,19 @@
 """The activation peak against pencil and paper, and against a brute force over random traces."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.accounting.memory import activation_peak_bytes, lifetimes, live_bytes
+from explorer.accounting.memory import (
+    activation_peak_bytes,
+    eager_live_bytes,
+    eager_peak_bytes,
+    lifetimes,
+    live_bytes,
+)
+from explorer.errors import UsageError
 from explorer.record import OpRecord, TensorRecord, Trace
 
 
@@ -131,3 +141,70 @@ def test_equals_brute_force(tensor, steps: list, persistent: set[int], results: 
 
     assert list(live_bytes(trace(*ops, results=tuple(results)))) == expected
     assert activation_peak_bytes(trace(*ops, results=tuple(results))) == max(expected, default=0)
+
+
+def watched(*ops: OpRecord, freed: dict[int, int], results: tuple[int, ...] = ()) -> Trace:
+    return replace(trace(*ops, results=results), freed=freed)
+
+
+def test_eager_mode_holds_what_the_caller_still_names(tensor) -> None:
+    """As ``x = stem(image); x = body(x)``: x is the caller's until body returns."""
+    image = tensor(0, 100, persistent=True)
+    x, a, b = tensor(1, 3), tensor(2, 5), tensor(3, 7)
+    ops = (call([image], [x]), call([x], [a]), call([a], [b]))
+
+    assert eager_live_bytes(watched(*ops, freed={1: 3, 2: 3}, results=(3,))) == (12, 12 + 20, 12 + 20 + 28)
+    assert activation_peak_bytes(trace(*ops, results=(3,))) == 20 + 28
+
+
+def test_eager_mode_holds_by_products(tensor) -> None:
+    pooled, indices, out = tensor(1, 3), tensor(2, 11), tensor(3, 5)
+    ops = (call([], [pooled, indices]), call([pooled], [out]))
+
+    assert eager_live_bytes(watched(*ops, freed={1: 2, 2: 1}, results=(3,))) == (4 * 14, 4 * 8)
+
+
+def test_a_cache_that_the_model_keeps_is_not_a_second_pass_allocation(tensor) -> None:
+    cache, out = tensor(1, 1000), tensor(2, 3)
+
+    assert eager_peak_bytes(watched(call([], [cache]), call([cache], [out]), freed={}, results=(2,))) == 12
+
+
+def test_a_linear_layer_adds_its_bias_in_place(tensor) -> None:
+    bias = tensor(0, 7, persistent=True)
+    product, summed = tensor(1, 5, 7), tensor(2, 5, 7)
+    ops = (
+        replace(call([], [product]), op="mm"),
+        replace(call([product], [product]), op="_unsafe_view"),
+        replace(call([product, bias], [summed]), op="add"),
+    )
+
+    assert eager_live_bytes(watched(*ops, freed={1: 3}, results=(2,))) == (140, 140, 140)
+
+
+def test_any_other_addition_is_out_of_place(tensor) -> None:
+    other = tensor(0, 5, 7, persistent=True)
+    product, summed = tensor(1, 5, 7), tensor(2, 5, 7)
+    ops = (replace(call([], [product]), op="mm"), replace(call([product, other], [summed]), op="add"))
+
+    assert eager_live_bytes(watched(*ops, freed={1: 2}, results=(2,))) == (140, 280)
+
+
+def test_what_was_not_watched_has_no_eager_peak() -> None:
+    with pytest.raises(UsageError, match="no lifetimes of storages"):
+        eager_peak_bytes(trace())
+
+
+@given(
+    sizes=st.lists(st.integers(1, 50), min_size=1, max_size=8),
+    held=st.lists(st.integers(0, 9), min_size=8, max_size=8),
+)
+def test_eager_is_never_below_ideal(tensor, sizes: list[int], held: list[int]) -> None:
+    """A chain whose tensors are let go any time after their last use."""
+    ops = [call([tensor(i, sizes[i - 1])] if i else [], [tensor(i + 1, n)]) for i, n in enumerate(sizes)]
+    last = len(sizes)
+    freed = {i + 1: min(i + 2 + held[i], last) for i in range(last - 1)}
+
+    assert eager_peak_bytes(watched(*ops, freed=freed, results=(last,))) >= activation_peak_bytes(
+        trace(*ops, results=(last,))
+    )

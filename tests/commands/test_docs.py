@@ -27,7 +27,7 @@ def keys_of(value: object, open_mappings: frozenset[str]) -> set[str]:
 
 DATA_KEYED = frozenset(
     {"points_by_kind", "searched", "best_of_kind", "uncounted", "macs_by_operator", "macs_by_module"}
-    | {"conventions", "knobs", "counts"}
+    | {"conventions", "knobs", "counts", "operators", "costs"}
 )
 
 
@@ -38,15 +38,19 @@ DATA_KEYED = frozenset(
         ("advise", ("advise", "--dataset", "digits", "--budget", "macs<=300k")),
         ("compare", ("compare", "wrn10-0.5@8#0", "wrn10-0.5@8#1", "--dataset", "digits")),
         ("count", ("count", "wrn10-0.5@8")),
+        ("count", ("count", "wrn10-0.5@8", "--by", "both", "--convention", "all", "--training", "adam")),
+        ("count", ("count", "wrn10-0.5@8", "--closed-form", "--deploy")),
+        ("count", ("count", "wrn10-0.5", "--resolutions", "8,16")),
+        ("count", ("count", "mean(wrn10-0.5@8#0, wrn10-0.5@8#1)")),
         ("zoo list", ("zoo", "list")),
         ("zoo show", ("zoo", "show", "wrn16-4")),
         ("db info", ("db", "info")),
         ("db check", ("db", "check")),
     ],
 )
-def test_every_key_is_documented(explorer, trained_store, monkeypatch, command, arguments) -> None:
+def test_every_key_is_documented(explorer_here, trained_store, monkeypatch, command, arguments) -> None:
     monkeypatch.setenv("EXPLORER_STORE", str(trained_store))
-    document = json.loads(explorer(*arguments, "--json").out)
+    document = json.loads(explorer_here(*arguments, "--json").out)
     text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
     shared = text[: text.index("| command |")]
     row = next(line for line in text.splitlines() if line.startswith(f"| `{command}` |"))

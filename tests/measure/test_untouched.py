@@ -8,7 +8,7 @@ from torch import nn
 
 from explorer.errors import UsageError
 from explorer.measure.meta_copy import meta_copy
-from explorer.measure.trace import count_model
+from explorer.measure.trace import count_model, trace_model
 
 
 class Net(nn.Module):
@@ -79,6 +79,21 @@ def test_the_model_is_left_as_it_was(model: nn.Module, fail: bool) -> None:
         count_model(model, (2, 3, 8, 8), strict=True)
 
     assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_a_step_of_training_leaves_the_model_as_it_was(model: nn.Module, fail: bool) -> None:
+    model.fail = fail
+    before = snapshot(model), torch.get_rng_state().numpy().tobytes()
+
+    if fail:
+        with pytest.raises(UsageError, match="depends on the values"):
+            trace_model(model, (2, 3, 8, 8), backward=True)
+    else:
+        assert trace_model(model, (2, 3, 8, 8), backward=True).backward_ops
+
+    assert (snapshot(model), torch.get_rng_state().numpy().tobytes()) == before
+    assert torch.is_grad_enabled()
 
 
 def test_the_process_is_left_as_it_was(model: nn.Module) -> None:

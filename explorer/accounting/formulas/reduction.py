@@ -1,22 +1,23 @@
-"""Count pooling, reductions and interpolation: one operation for every input element touched."""
+"""Count pooling and reductions: one operation for every input element touched."""
 
 from math import prod
 
 from explorer.accounting.formulas.registry import Work, formula
-from explorer.accounting.formulas.shapes import input_elements, integers, output_elements
-from explorer.record import OpRecord
+from explorer.accounting.formulas.shapes import elements, input_elements, integers, output_elements
+from explorer.record import OpRecord, TensorRecord
 
 
 @formula(
     *("mean", "sum", "nansum", "prod", "amax", "amin", "max", "min", "aminmax", "argmax", "argmin"),
-    *("any", "all", "cumsum", "cumprod", "logcumsumexp", "count_nonzero"),
+    *("any", "all", "cumsum", "cumprod", "count_nonzero"),
+    *("cummax", "cummin", "trace", "nanmean"),
 )
 def reduction(op: OpRecord) -> Work:
     """Count 1 an input element; of two tensors (the elementwise ``max``), 1 an output element."""
     return Work(elementwise_ops=output_elements(op) if len(op.inputs) > 1 else input_elements(op))
 
 
-@formula("linalg_vector_norm", "norm", "logsumexp")
+@formula("linalg_vector_norm", "norm", "logsumexp", "logcumsumexp")
 def two_step_reduction(op: OpRecord) -> Work:
     """Count 2 an input element: power or exponential, and sum."""
     return Work(elementwise_ops=2 * input_elements(op))
@@ -34,10 +35,18 @@ def variance(op: OpRecord) -> Work:
 )
 def pooling(op: OpRecord) -> Work:
     """Count the window at every output element; positions in the padding count like any other."""
-    axes = {"1": 1, "2": 2, "3": 3}[op.op.split("pool")[1][0]]
+    return Work(elementwise_ops=output_elements(op) * window(op))
+
+
+def window(op: OpRecord) -> int:
+    """Return the elements of a pooling operator's window, whether it runs forward or backward."""
     kernel = integers(op.attributes["kernel_size"])
-    window = kernel[0] ** axes if len(kernel) == 1 else prod(kernel)
-    return Work(elementwise_ops=output_elements(op) * window)
+    return kernel[0] ** _axes(op.op) if len(kernel) == 1 else prod(kernel)
+
+
+def _axes(operator: str) -> int:
+    """Return over how many axes a pooling operator runs: the digit in its name."""
+    return int(operator.split("pool")[1][0])
 
 
 @formula(
@@ -49,26 +58,33 @@ def adaptive_pooling(op: OpRecord) -> Work:
 
     Windows overlap where m does not divide n, so this can exceed the input's elements.
     """
-    axes = {"1": 1, "2": 2, "3": 3}[op.op.split("pool")[1][0]]
-    lead = prod(op.inputs[0].shape[:-axes])
-    sizes = zip(op.inputs[0].shape[-axes:], op.outputs[0].shape[-axes:], strict=True)
-    return Work(elementwise_ops=lead * prod(_window_elements(n, m) for n, m in sizes))
+    return Work(elementwise_ops=window_elements(op.op, op.inputs[0], op.outputs[0]))
 
 
-def _window_elements(n: int, m: int) -> int:
+def window_elements(operator: str, images: TensorRecord, pooled: TensorRecord) -> int:
+    """Return the summed sizes of the windows with which adaptive pooling goes over ``images``."""
+    axes = _axes(operator)
+    sizes = zip(images.shape[-axes:], pooled.shape[-axes:], strict=True)
+    return prod(images.shape[:-axes]) * prod(_lengths(n, m) for n, m in sizes)
+
+
+def _lengths(n: int, m: int) -> int:
     """Return the summed lengths of the m windows over n elements."""
     return sum(-(-(i + 1) * n // m) - i * n // m for i in range(m))
 
 
-_TAPS = {
-    "upsample_linear1d": 2,
-    "upsample_bilinear2d": 4,
-    "upsample_trilinear3d": 8,
-    "upsample_bicubic2d": 16,
-}
+@formula("cdist", "_cdist_forward", "_pdist_forward")
+def distances(op: OpRecord) -> Work:
+    """Count 3 for each feature of each pair: subtraction, power, sum."""
+    return Work(elementwise_ops=3 * output_elements(op) * op.inputs[0].shape[-1])
 
 
-@formula(*_TAPS)
-def interpolation(op: OpRecord) -> Work:
-    """Count the neighbours that each output element weighs: 2, 4 or 8 linear, 16 bicubic."""
-    return Work(elementwise_ops=_TAPS[op.op] * output_elements(op))
+@formula(
+    *("index_add", "scatter_add", "scatter_reduce", "index_reduce", "_index_put_impl", "_unsafe_index_put"),
+    *("index_put", "col2im"),
+)
+def scattered_reduction(op: OpRecord) -> Work:
+    """Count 1 an element that is added to another; ``index_put`` that replaces computes nothing."""
+    if "index_put" in op.op and not op.attributes.get("accumulate", False):
+        return Work()
+    return Work(elementwise_ops=input_elements(op) if op.op == "col2im" else elements(op.inputs[-1]))
