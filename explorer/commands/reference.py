@@ -20,7 +20,8 @@ stderr.
 
 def reference() -> str:
     """Return the whole document."""
-    root = click.Context(cli, info_name="explorer")
+    # As the real command makes it: its settings (-h) hold for every command below.
+    root = cli.make_context("explorer", [], resilient_parsing=True)
     sections = [_HEAD]
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)
