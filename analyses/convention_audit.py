@@ -27,6 +27,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as _version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -121,7 +122,7 @@ def count_row(row: Row) -> Counted:
     started = time.monotonic()
     try:
         with torch.device("meta"):
-            model = build(f"timm:{row.model}", num_classes=classes, resolution=row.resolution)
+            model = _network(row, classes)
         trace = trace_model(model, (1, 3, row.resolution, row.resolution))
     except (ZooError, ExplorerError) as error:
         return Counted(model=row.model, resolution=row.resolution, classes=classes, error=str(error))
@@ -146,6 +147,18 @@ def count_row(row: Row) -> Counted:
     )
 
 
+def _network(row: Row, classes: int) -> nn.Module:
+    """Build the row's model; one without classes, which the zoo refuses, with timm itself."""
+    if classes > 0:
+        return build(f"timm:{row.model}", num_classes=classes, resolution=row.resolution)
+    import timm
+
+    default = timm.get_pretrained_cfg(row.model)
+    resized = default.fixed_input_size and row.resolution != default.input_size[-1]
+    arguments: dict[str, Any] = {"img_size": row.resolution} if resized else {}
+    return timm.create_model(row.model, pretrained=False, num_classes=0, **arguments)
+
+
 def default_classes(name: str) -> int:
     """Return the classes of the weights that timm takes for a name without a tag."""
     import timm
@@ -160,7 +173,8 @@ def count_rows(wanted: Iterable[Row], cache: Path | None, *, pace: float = 15.0)
     if cache is not None and cache.exists():
         for line in cache.read_text().splitlines():
             found = Counted(**json.loads(line))
-            known[found.model, found.resolution] = found
+            if not found.error:
+                known[found.model, found.resolution] = found
     listed = list(wanted)
     told = time.monotonic()
     for done, row in enumerate(listed, 1):
