@@ -7,12 +7,13 @@ the evidence: which module or operator it is at, its sign, and whether it equals
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.reading import Reading
 
 UNEXPLAINED = "unexplained"
+_SHARED = "modules used in several places counted once for each"
 _NORMS = ("norm", "bn")
 _ATTENTION, _CONV, _PRODUCT, _RECURRENT = "attention", "convolution", "matrix product", "recurrent layer"
 
@@ -31,7 +32,9 @@ class Piece:
     operator: str
     macs: int
     bias: int
-    """Additions of a bias, which we count as elementwise operations."""
+    """Additions of a bias within the operator, which we count as elementwise operations."""
+    layer_bias: int
+    """Additions of the layer's bias, within the operator or after it; 0 where it is no layer with a bias."""
 
     @property
     def group(self) -> str:
@@ -52,20 +55,26 @@ class Term:
     """Peer minus ours."""
 
 
-def explain(pieces: Iterable[Piece], reading: Reading, classes: dict[str, str]) -> tuple[Term, ...]:
+def explain(
+    pieces: Iterable[Piece],
+    reading: Reading,
+    classes: Mapping[str, str],
+    shared: Collection[str] = (),
+) -> tuple[Term, ...]:
     """Return the terms of (reading's total - ours), largest first; they add up to it exactly.
 
     Args:
         pieces: ours, by module and operator.
         reading: the peer's.
         classes: class name of every module, by path.
+        shared: all paths of modules that are in the model at more than one.
     """
     ours = list(pieces)
     # Where a whole module is covered by one rule of the peer, compare there.
     ours, terms = _without_replaced(ours, reading, classes)
     by_path = {p.path for p in reading.parts if p.path}
     if by_path or not any(p.operator for p in reading.parts):
-        terms += _by_module(ours, reading, classes)
+        terms += _by_module(ours, reading, classes, shared)
     else:
         terms += _by_operator(ours, reading)
     merged: Counter[str] = Counter()
@@ -79,7 +88,7 @@ def explain(pieces: Iterable[Piece], reading: Reading, classes: dict[str, str]) 
 
 
 def _without_replaced(
-    ours: list[Piece], reading: Reading, classes: dict[str, str]
+    ours: list[Piece], reading: Reading, classes: Mapping[str, str]
 ) -> tuple[list[Piece], list[Term]]:
     found: Counter[str] = Counter()
     kept = []
@@ -139,6 +148,8 @@ def _peer_group(operator: str) -> str | None:
         return _ATTENTION
     if "conv" in name:
         return _CONV
+    if "upsample" in name:  # upsample_bilinear2d is no linear layer
+        return None
     if any(word in name for word in ("mm", "linear", "matmul", "einsum")):
         return _PRODUCT
     return None
@@ -155,7 +166,9 @@ def _operator_cause(group: str, amount: int) -> str:
 # ---- counters that name modules -------------------------------------------------------------------
 
 
-def _by_module(ours: list[Piece], reading: Reading, classes: dict[str, str]) -> list[Term]:
+def _by_module(
+    ours: list[Piece], reading: Reading, classes: Mapping[str, str], shared: Collection[str]
+) -> list[Term]:
     at: dict[str, list[Piece]] = defaultdict(list)
     for piece in ours:
         at[piece.path].append(piece)
@@ -177,7 +190,10 @@ def _by_module(ours: list[Piece], reading: Reading, classes: dict[str, str]) -> 
             open_products += sum(p.macs for p in pieces if p.group != _ATTENTION)
             open_attention += sum(p.macs for p in pieces if p.group == _ATTENTION)
         else:
-            terms += _at_one_path(pieces, macs, classes.get(path, "?"))
+            here = _at_one_path(pieces, macs, classes.get(path, "?"))
+            if path in shared and macs > sum(piece.macs for piece in pieces):
+                here = [Term(cause=_SHARED, macs=sum(term.macs for term in here))]
+            terms += here
     for name, macs in functions.items():
         if _peer_group(name):
             open_products -= macs
@@ -204,15 +220,15 @@ def _at_one_path(pieces: list[Piece], theirs: int, module: str) -> list[Term]:
     if not theirs:
         return [Term(cause=_missed(piece), macs=-piece.macs) for piece in pieces]
     first = pieces[0]
-    if amount == sum(piece.bias for piece in pieces):
+    if amount == sum(piece.layer_bias for piece in pieces):
         return [Term(cause="counts the biases", macs=amount)]
     if any(amount == -piece.macs for piece in pieces):
         lost = next(piece for piece in pieces if amount == -piece.macs)
         return [Term(cause=_missed(lost), macs=amount)]
     if first.layer == "linear" and amount < 0:
         return [Term(cause="linear layer on [batch, token, channel] counted for one token", macs=amount)]
-    if first.layer and amount > 0 and amount <= 0.1 * mine:
-        return [Term(cause="counts the biases", macs=amount)]
+    if first.layer == "convolution" and "Transpose" in module and amount > 0:
+        return [Term(cause="transposed convolution counted at the size of its output", macs=amount)]
     if first.layer:
         way = "higher" if amount > 0 else "lower"
         return [Term(cause=f"{first.layer} layer {first.module} counted {way}", macs=amount)]

@@ -173,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write the tables from what was counted")
     report.add_argument("--work", type=Path, required=True, help="folder of the raw events")
     report.add_argument("--out", type=Path, default=RESULTS)
+    report.add_argument("--note", default="", help="one sentence about this run, for the page")
     commands.add_parser("sample", help="print the sample as the rule draws it")
     return parser
 
@@ -186,7 +187,7 @@ def main() -> None:
         print("\n".join(sample.draw(sample.timm_names_by_module())))
         return
     if arguments.command == "report":
-        summary.write(read_events(arguments.work / "events.jsonl"), arguments.out)
+        summary.write(read_events(arguments.work / "events.jsonl"), arguments.out, arguments.note)
         return
     began = time.time()
     run = Run(arguments.work, Limits(forward_s=arguments.forward_s), began + 60 * arguments.minutes)

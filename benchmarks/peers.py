@@ -134,7 +134,8 @@ def _ptflops_recorded() -> Iterator[tuple[dict[int, int], Counter[str]]]:
             return result
 
     def noted_remove(module: nn.Module) -> None:
-        if pytorch_engine.is_supported_instance(module):
+        # A shared module is visited again, with its count gone by then.
+        if pytorch_engine.is_supported_instance(module) and id(module) not in modules:
             modules[id(module)] = int(getattr(module, "__flops__", 0))
         remove(module)
 
@@ -159,14 +160,10 @@ _ZERO_OP = re.compile(r"Warning: (?:module )?(?P<what>\S+) (?:operation )?is tre
 def _read_ptflops(found: Any, model: nn.Module) -> Reading:
     macs, said, by_id, functions = found
     skipped = Counter(match["what"].removeprefix("aten.") for match in _ZERO_OP.finditer(said))
-    parts = list(_operators(functions))
-    replaced: set[str] = set()
-    for path, module in model.named_modules():
-        inside = any(path.startswith(f"{outer}.") for outer in replaced)
-        if id(module) in by_id and not inside:
-            parts.append(Part(path=path, operator="", macs=by_id[id(module)]))
-            if any(True for _ in module.children()):
-                replaced.add(path)
+    found = dict(_ptflops_counted(model, "", by_id))
+    parts = [Part(path=path, operator="", macs=by_id[id(module)]) for path, module in found.items()]
+    replaced = {path for path, module in found.items() if any(True for _ in module.children())}
+    parts += _operators(functions)
     return Reading(
         macs=int(macs),
         parts=tuple(parts),
@@ -174,6 +171,15 @@ def _read_ptflops(found: Any, model: nn.Module) -> Reading:
         replaced=frozenset(replaced),
         biases=not by_id,  # the aten backend: addmm_flop and conv_flop_count in ptflops/aten_ops.py
     )
+
+
+def _ptflops_counted(module: nn.Module, path: str, by_id: dict[int, int]) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules whose counts ptflops adds up, as its accumulate_flops walks: none inside another."""
+    if id(module) in by_id:
+        yield path, module
+        return
+    for name, child in module.named_children():
+        yield from _ptflops_counted(child, f"{path}.{name}" if path else name, by_id)
 
 
 # ---- thop -----------------------------------------------------------------------------------------

@@ -100,8 +100,8 @@ def _add(outcome: Outcome, event: dict[str, Any]) -> None:
     outcome.causes += [(cause, macs) for cause, macs in event.get("causes") or ()]
 
 
-def write(events: Iterable[dict[str, Any]], out: Path) -> None:
-    """Write models.csv, counters.csv and counters.md into ``out``.
+def write(events: Iterable[dict[str, Any]], out: Path, note: str = "") -> None:
+    """Write models.csv, counters.csv and counters.md into ``out``; ``note`` goes with the conditions.
 
     Raises:
         ValueError: the run has not ended, so nothing says where and how it was made.
@@ -112,7 +112,7 @@ def write(events: Iterable[dict[str, Any]], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     _write_models(results, out / "models.csv")
     _write_counters(results, out / "counters.csv")
-    (out / "counters.md").write_text(_page(results))
+    (out / "counters.md").write_text(_page(results, note))
 
 
 # ---- tables of everything -------------------------------------------------------------------------
@@ -163,9 +163,10 @@ def _rounded(value: object) -> object:
 # ---- the page -------------------------------------------------------------------------------------
 
 
-def _page(results: Results) -> str:
-    sections = (_conditions, _times, _agreement, _causes, _skipped, _failures, _limits)
-    return "\n\n".join(section(results) for section in sections) + "\n"
+def _page(results: Results, note: str) -> str:
+    sections = (_times, _agreement, _causes, _skipped, _failures, _limits)
+    head = _conditions(results) + (f"\n- {note}" if note else "")
+    return "\n\n".join((head, *(section(results) for section in sections))) + "\n"
 
 
 def _conditions(results: Results) -> str:
@@ -173,12 +174,15 @@ def _conditions(results: Results) -> str:
     limits = last["limits"]
     loads = [load for outcome in results.outcomes.values() for load in outcome.load]
     versions = ", ".join(f"{name} {version}" for name, version in last["versions"].items())
-    sittings = "" if len(results.begins) == 1 else f" (the last of {len(results.begins)} sittings)"
+    minutes = sum(run["seconds"] for run in results.runs) / 60
+    cut = len(results.begins) - len(results.runs)
+    sittings = f" in {len(results.begins)} sittings" if len(results.begins) > 1 else ""
+    sittings += f", {cut} of them cut short and not in this time" if cut else ""
     return f"""# Counters compared
 
 {len(results.facts)} architectures (`benchmarks/sample.txt`), each at timm's own resolution, batch 1, one run.
 
-- {last["date"]}, {last["seconds"] / 60:.0f} minutes{sittings}; {last["cores"]} cores, {last["processor"]};
+- {last["date"]}, {minutes:.0f} minutes{sittings}; {last["cores"]} cores, {last["processor"]};
   Python {last["python"]}.
 - {versions}.
 - explorer revision {last["revision"]} (+: with changes).
@@ -243,7 +247,7 @@ def _agreement(results: Results) -> str:
         same = sum(theirs.macs == ours.macs for _, ours, theirs in results.both(counter))
         near = [sum(abs(ratio - 1) <= limit for ratio in found.values()) for limit in (APART, 0.05)]
         low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
-        ends = [f"{found[model]:.3f} {model}" for model in (low, high)]
+        ends = [f"{found[model]:.4f} {model}" for model in (low, high)]
         rows.append([counter, len(found), same, *near, *ends])
     return f"## Agreement\n\nMACs as a ratio to ours (torch's figure halved).\n\n{_table(head, rows)}"
 

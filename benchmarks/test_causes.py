@@ -16,7 +16,7 @@ def piece(
 ) -> Piece:
     """Return one of our counts, of the torch class itself unless told otherwise."""
     module = {"convolution": "Conv2d", "linear": "Linear", "recurrent": "LSTM"}.get(layer, "Attention")
-    known: dict[str, Any] = {"module": module, "exact": True} | more
+    known: dict[str, Any] = {"module": module, "exact": True, "layer_bias": bias} | more
     return Piece(path=path, layer=layer, operator=operator, macs=macs, bias=bias, **known)
 
 
@@ -104,6 +104,25 @@ def test_one_rule_for_a_block_is_compared_as_a_whole() -> None:
     assert causes(ours, theirs, attn="Attention", head="Linear") == {
         "one rule for all of Attention drops the linear layers inside it": -300
     }
+
+
+def test_a_module_used_twice_and_counted_twice_is_named() -> None:
+    ours = [piece("a", layer="convolution", operator="convolution", macs=2018)]
+    theirs = by_module(a=2018, b=2018)
+    terms = explain(ours, theirs, {"a": "Conv2d", "b": "Conv2d"}, {"a", "b"})
+    assert {term.cause: term.macs for term in terms} == {
+        "modules used in several places counted once for each": 2018
+    }
+
+
+def test_bilinear_upsampling_is_no_linear_layer() -> None:
+    ours = [piece("head", layer="linear", operator="addmm", macs=503)]
+    assert causes(ours, by_operator(linear=503, upsample_bilinear2d=31)) == {"counts interpolation": 31}
+
+
+def test_a_bias_added_after_the_product_is_named() -> None:
+    ours = [piece("proj", layer="linear", operator="mm", macs=4 * 31, bias=0, layer_bias=31)]
+    assert causes(ours, by_module(proj=5 * 31), proj="Linear") == {"counts the biases": 31}
 
 
 counts = st.integers(min_value=0, max_value=10**6)

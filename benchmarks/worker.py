@@ -12,8 +12,10 @@ import resource
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -63,7 +65,15 @@ def main() -> None:
     done = {tuple(key) for key in job["done"]}
     for name in job["models"]:
         _one_model(name, limits, done, emit)
+        if _memory_bytes() > limits.memory_bytes / 2:
+            break  # some counters keep what they traced: the next process starts clean
     emit("end")
+
+
+def _memory_bytes() -> int:
+    """Return the address space in use, what the memory limit is on."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
 
 
 def _warm_up(peer: Peer) -> None:
@@ -94,6 +104,7 @@ class _Subject:
     models: dict[str, nn.Module]
     pieces: tuple[causes.Piece, ...] = ()
     classes: dict[str, str] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
 
 
 def _one_model(name: str, limits: Limits, done: set[tuple[Any, ...]], emit: Emit) -> None:
@@ -104,7 +115,10 @@ def _one_model(name: str, limits: Limits, done: set[tuple[Any, ...]], emit: Emit
     parameters = sum(p.numel() for p in meta.parameters())
     subject = _Subject(name=name, images={"meta": torch.empty(shape, device="meta")}, models={"meta": meta})
     subject.pieces = _pieces(meta, shape)
-    subject.classes = {path: type(module).__name__ for path, module in meta.named_modules()}
+    places = list(meta.named_modules(remove_duplicate=False))
+    often = Counter(id(module) for _, module in places)
+    subject.classes = {path: type(module).__name__ for path, module in places}
+    subject.shared = frozenset(path for path, module in places if often[id(module)] > 1)
     facts: dict[str, object] = {"resolution": resolution, "parameters": parameters, "build_meta_s": meta_s}
     reason = _add_real_model(subject, shape, parameters, limits, facts)
     emit("model", model=name, **facts, limit=reason)
@@ -178,7 +192,7 @@ def _one_count(subject: _Subject, peer: Peer, *, first: bool) -> dict[str, Any]:
 
 
 def _causes(subject: _Subject, reading: Reading) -> list[tuple[str, int]]:
-    terms = causes.explain(subject.pieces, reading, subject.classes)
+    terms = causes.explain(subject.pieces, reading, subject.classes, subject.shared)
     return [(term.cause, term.macs) for term in terms]
 
 
@@ -252,7 +266,16 @@ def _pieces_of(modules: dict[str, nn.Module], ops: Iterable[Any]) -> Iterator[ca
             operator=op.op,
             macs=work.macs,
             bias=work.elementwise_ops if contracts_only else 0,
+            layer_bias=_layer_bias(module, work.macs) if layer else 0,
         )
+
+
+def _layer_bias(module: nn.Module, macs: int) -> int:
+    """Return the elements that the layer's bias is added to: its MACs over those of one element."""
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    if not isinstance(weight, Tensor) or not isinstance(bias, Tensor):
+        return 0
+    return macs // (weight.numel() // bias.numel())
 
 
 if __name__ == "__main__":

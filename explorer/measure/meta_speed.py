@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 _META = torch.device("meta")
 _IN_PLACE_FILLS = (
@@ -77,6 +77,11 @@ class KernelsOnce(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[Any, tuple[bool, Any]] = {}
+
+    @staticmethod
+    def is_active() -> bool:
+        """Tell whether one is active already, so that a second would only ask the first."""
+        return any(isinstance(mode, KernelsOnce) for mode in _get_current_dispatch_mode_stack())
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -9,8 +9,9 @@ apart: equal multiply-accumulates forward, more memory. With the backward pass r
 apart too, and the copy is in training mode: batch statistics, dropout.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from textwrap import shorten
 
 import torch
@@ -21,6 +22,7 @@ from explorer.accounting import count
 from explorer.errors import UsageError
 from explorer.measure.fused import FusedOperators
 from explorer.measure.meta_copy import copy_on_meta, meta_copy
+from explorer.measure.meta_speed import KernelsOnce, blank_weights
 from explorer.measure.recorder import Recorder, modules_followed
 from explorer.record import Cost, Trace
 
@@ -32,7 +34,9 @@ _NEEDS_VALUES = ("meta tensor; no data", "meta device type tensor", "torch.nonze
 """What torch says where an empty tensor is read outside of an operator, or inside another one."""
 
 
-def trace_model(model: nn.Module, input_shape: tuple[int, ...], *, backward: bool = False) -> Trace:
+def trace_model(
+    model: nn.Module, input_shape: tuple[int, ...], *, backward: bool = False, own: bool = False
+) -> Trace:
     """Return all operator calls of one forward pass of ``model`` on an input of ``input_shape``.
 
     Args:
@@ -42,6 +46,7 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...], *, backward: boo
             backward pass from the gradients of all results into ``backward_ops``. Gradients are made for
             the parameters that ask for them (``requires_grad``), none for the input. Loss and optimiser
             are not part of it.
+        own: the model is not needed any more: a forward pass may then use it instead of a copy of it.
 
     Raises:
         UsageError: the shape is impossible, the model does not accept it, its path depends on the values of
@@ -56,9 +61,12 @@ def trace_model(model: nn.Module, input_shape: tuple[int, ...], *, backward: boo
         torch.inference_mode(False),
         torch.set_grad_enabled(backward),
         torch.random.fork_rng((), enabled=backward),
+        _without_collector(),
     ):
+        usable = own and not backward and all(tensor.is_meta for tensor in _tensors_of(model))
         try:
-            return _traced(meta_copy(model, training=backward), input_shape, nullcontext())
+            twin = model.eval().requires_grad_(False) if usable else meta_copy(model, training=backward)
+            return _traced(twin, input_shape, nullcontext())
         except UsageError as refusal:
             # A forward that makes tensors without naming a device (torch.arange(n)) would mix CPU and meta.
             # With meta as the default they match; not tried first, as some only compute sizes with them.
@@ -80,7 +88,9 @@ def _traced(twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractCo
     images = torch.empty(input_shape, dtype=_input_dtype(twin), device="meta")
     recorder = Recorder(persistent=[images, *parameters, *twin.buffers()])
     try:
-        with factories, modules_followed(twin, recorder), FusedOperators(recorder), recorder:
+        # Innermost, under the recorder, which sees every call: only torch's own work is saved.
+        kernels = nullcontext() if torch.is_grad_enabled() or KernelsOnce.is_active() else KernelsOnce()
+        with factories, kernels, modules_followed(twin, recorder), FusedOperators(recorder), recorder:
             result = twin(images)
             forward = len(recorder.ops)
             trained = _with_gradient(result)
@@ -119,7 +129,7 @@ def build_on_meta(factory: Callable[[], nn.Module]) -> tuple[nn.Module, str]:
     on the CPU, the caller gets.
     """
     try:
-        with torch.device("meta"):
+        with blank_weights():
             return factory(), ""
     except Exception as error:
         # Any constructor's failure may be meta's fault; the CPU tells whether it was.
@@ -128,20 +138,37 @@ def build_on_meta(factory: Callable[[], nn.Module]) -> tuple[nn.Module, str]:
     return model, f"built on the CPU, as its constructor does not run without numbers: {reason}"
 
 
-def count_model(model: nn.Module, input_shape: tuple[int, ...], *, strict: bool = False) -> Cost:
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python's garbage collector off inside: a trace makes many objects and no garbage to speak of."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def count_model(
+    model: nn.Module, input_shape: tuple[int, ...], *, strict: bool = False, own: bool = False
+) -> Cost:
     """Return what one forward pass of ``model`` costs; `trace_model` and `explorer.accounting.count`.
 
     Raises:
         UsageError: the model cannot be traced at this shape.
         UncountedError: ``strict`` and an operator has no formula.
     """
-    return count(trace_model(model, input_shape), strict=strict)
+    return count(trace_model(model, input_shape, own=own), strict=strict)
 
 
 def _input_dtype(model: nn.Module) -> torch.dtype:
     """Return the dtype of the model's first floating-point parameter or buffer, else float32."""
-    tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
-    return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+    return next((t.dtype for t in _tensors_of(model) if t.is_floating_point()), torch.float32)
+
+
+def _tensors_of(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
 
 
 def _refusal(

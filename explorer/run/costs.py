@@ -4,7 +4,7 @@ from explorer import __version__
 from explorer.accounting import COUNT_CONVENTION
 from explorer.convention import Basis
 from explorer.errors import UsageError
-from explorer.measure.trace import count_model
+from explorer.measure.trace import build_on_meta, count_model
 from explorer.record import Cost, CostFigure, CostRecord
 from explorer.spec import ModelSpec
 
@@ -18,16 +18,15 @@ def count_zoo_model(model: ModelSpec, *, channels: int, classes: int, strict: bo
         UsageError: the resolution is missing or does not fit the model.
         UncountedError: ``strict`` and an operator without formula.
     """
-    import torch
-
     from zoo import build
 
     if model.resolution is None:
         raise UsageError(f"model {model} needs a resolution to be counted, e.g. {model}@32")
-    with torch.device("meta"):
-        network = build(model.name, in_channels=channels, num_classes=classes, resolution=model.resolution)
+    network, _ = build_on_meta(
+        lambda: build(model.name, in_channels=channels, num_classes=classes, resolution=model.resolution)
+    )
     shape = (1, channels, model.resolution, model.resolution)
-    return count_model(network, shape, strict=strict)
+    return count_model(network, shape, strict=strict, own=True)
 
 
 def counted_costs(model: ModelSpec, *, channels: int, classes: int) -> tuple[CostRecord, ...]:

@@ -10,7 +10,6 @@ import hashlib
 import multiprocessing
 import os
 import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 from explorer.data import ImageSet, load_images
 from explorer.record import MemberRecord, TrainingRecord
 from explorer.run.costs import counted_costs
+from explorer.run.workers import abandon, settle_in
 from explorer.spec import Member, ModelSpec
 from explorer.store import Store
 from zoo import Recipe
@@ -151,9 +151,7 @@ def train_members(
             _watch(futures, jobs, messages, update)
         except BaseException:
             # Ctrl-C or a failed job: waiting members are dropped, those under way keep their checkpoints.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
+            abandon(pool)
             raise
         return tuple(future.result() for future in futures)
 
@@ -193,27 +191,10 @@ _messages: Any = None
 
 
 def _start(messages: Any) -> None:
-    """Set up a worker: one thread, deaf to Ctrl-C, which the parent answers, and gone with the parent."""
-    import signal
-
-    import torch
-
+    """Set up a worker and tell it where to say how far it is."""
     global _messages
+    settle_in()
     _messages = messages
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Wait for the parent to die and follow it.
-
-    A worker whose parent was killed would train on beside the next run, on the same checkpoint.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @lru_cache(maxsize=1)

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from explorer.accounting import COUNT_CONVENTION
 from explorer.errors import EnvironmentMissingError, ExplorerError, InputDataError, UsageError
+from explorer.run.workers import abandon, settle_in
 
 PREFIX = "timm:"
 CLASSES, CHANNELS = 1000, 3
@@ -119,9 +120,7 @@ def count_all_timm(
                 f"{journal}: run again to go on, with fewer workers"
             ) from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
+            abandon(pool)
             raise
     rows = tuple(done[name] for name in sorted(done))
     _write_parquet(out, rows)
@@ -254,31 +253,17 @@ _kernels: Any = None
 
 
 def _start() -> None:
-    """Set up a worker: one thread, deaf to Ctrl-C, gone with the parent, imports out of the way."""
-    import signal
-    import threading
-
-    import torch
-
+    """Set up a worker, with imports out of the way."""
     from explorer.measure.meta_speed import KernelsOnce
 
     global _kernels
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
+    settle_in()
     _timm_names()
     _kernels = KernelsOnce()
     # What was imported lives to the end: the collector need not look at it after every model.
     gc.collect()
     gc.freeze()
     gc.disable()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _timm_names() -> list[str]:
@@ -313,7 +298,7 @@ def count_timm_model(name: str) -> ModelCount:
         with blank_weights():
             model = build(name, in_channels=CHANNELS, num_classes=CLASSES, resolution=resolution)
         with _kernels or nullcontext():
-            trace = trace_model(model, (1, CHANNELS, resolution, resolution))
+            trace = trace_model(model, (1, CHANNELS, resolution, resolution), own=True)
         cost = count(trace)
     except (ExplorerError, ZooError) as error:
         seconds = time.perf_counter() - began
