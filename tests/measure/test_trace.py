@@ -1,5 +1,7 @@
 """What a trace holds: operators, memory, modules."""
 
+import gc
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -334,3 +336,37 @@ def test_a_compiled_model_is_counted_as_what_it_was_made_from() -> None:
     model = nn.Sequential(nn.Linear(3, 5))
 
     assert count_model(torch.compile(model), (2, 3)).macs_by_module == {"0": 30}
+
+
+def test_a_model_given_away_is_counted_the_same_and_a_kept_one_is_left_alone() -> None:
+    def make() -> nn.Module:
+        with torch.device("meta"):
+            return nn.Sequential(
+                nn.Conv2d(3, 5, 3, bias=False), nn.BatchNorm2d(5), nn.ReLU(inplace=True)
+            ).train()
+
+    kept, given = make(), make()
+
+    assert trace_model(kept, (2, 3, 7, 7)).ops == trace_model(given, (2, 3, 7, 7), own=True).ops
+    assert kept.training
+    assert all(parameter.requires_grad for parameter in kept.parameters())
+
+
+def test_a_model_with_weights_is_copied_even_if_given_away() -> None:
+    model = nn.Linear(3, 5)
+
+    trace_model(model, (2, 3), own=True)
+
+    assert model.training
+    assert model.weight.requires_grad
+    assert not model.weight.is_meta
+
+
+def test_the_collector_is_as_it_was() -> None:
+    for before in (True, False):
+        (gc.enable if before else gc.disable)()
+        try:
+            trace_model(nn.Linear(3, 5), (2, 3))
+            assert gc.isenabled() == before
+        finally:
+            gc.enable()
