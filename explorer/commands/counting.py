@@ -54,8 +54,9 @@ def count_one(model: str, channels: int, classes: int | None, ask: Ask, as_json:
     trace = trace_model(network, shape)
     cost = count(trace, strict=ask.strict)
     document = count_document(found.model, cost, channels=channels, classes=found.classes or 0)
-    document |= layout.movement_document(trace)
-    parts = [count_text(found.model, cost), layout.movement_text(trace)]
+    movement = layout.movement(trace)
+    document |= layout.movement_document(movement)
+    parts = [count_text(found.model, cost), layout.movement_text(movement)]
     if ask.by:
         document["by"] = layout.view_document(trace, ask.by, ask.depth)
         parts.append(layout.view_text(trace, ask.by, ask.depth))
@@ -91,19 +92,18 @@ def count_sweep(
     """Count one model over resolutions and batches."""
     from explorer.report.terminal import table
     from explorer.report.text import format_count
-    from explorer.run.countable import NATIVE, SMALL_CLASSES, TIMM_CLASSES
+    from explorer.run.countable import NATIVE, default_classes
     from explorer.run.sweep import sweep_model
     from zoo import default_resolution
 
     spec = parse_model(model)
     own = spec.resolution or default_resolution(spec.name, NATIVE)
-    outputs = classes or (TIMM_CLASSES if spec.name.startswith("timm:") else SMALL_CLASSES)
     rows = sweep_model(
         spec,
         _numbers(resolutions) if resolutions else [own],
         _numbers(batches) if batches else [1],
         channels=channels,
-        classes=outputs,
+        classes=classes or default_classes(spec),
     )
     if as_json:
         print_json(
@@ -134,12 +134,12 @@ def count_design(
     from explorer.accounting.design import design_cost
     from explorer.report.counting import design_document, design_text
     from explorer.run.costs import count_zoo_model
-    from explorer.run.countable import SMALL_CLASSES, TIMM_CLASSES
+    from explorer.run.countable import default_classes
 
     design = parse_design(text)
     costs = {}
     for model in dict.fromkeys(member.model for member in design.members):
-        outputs = classes or (TIMM_CLASSES if model.name.startswith("timm:") else SMALL_CLASSES)
+        outputs = classes or default_classes(model)
         costs[model] = count_zoo_model(model, channels=channels, classes=outputs)
     missing = sorted({op for cost in costs.values() for op in cost.uncounted})
     if missing:

@@ -75,6 +75,7 @@ def observe(twin: nn.Module, input_shape: tuple[int, ...]) -> DataFlow:
             with torch.inference_mode(False), torch.no_grad(), watcher:
                 result = twin(images)
         except Exception as error:
+            # Whatever the model's own code raises is the caller's to know.
             raise UsageError(
                 f"{type(twin).__name__} does not run on an input of shape {input_shape}: {error}"
             ) from error

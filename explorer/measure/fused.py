@@ -127,6 +127,7 @@ def _attend(recorder: Recorder, attributes: Mapping[str, Any], *tensors: Tensor 
     """Run attention on ``query, key, value, mask`` unrecorded, and append one record."""
     options = {name: value for name, value in attributes.items() if name != "attn_mask"}
     with recorder.paused():
+        # Only the mask, the fourth, may be None; the types cannot say so.
         result = F.scaled_dot_product_attention(*tensors, **options)  # type: ignore[arg-type]
     recorder.append(ATTENTION, [tensor for tensor in tensors if tensor is not None], [result], attributes)
     return result

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from explorer.accounting.design import DesignCost
 from explorer.accounting.memory import eager_peak_bytes
@@ -54,38 +55,52 @@ def view_document(trace: Trace, by: str, depth: int | None) -> list[Document]:
     return [{"name": name, **dataclasses.asdict(totals)} for name, totals in view_rows(trace, by, depth)]
 
 
-def movement_document(trace: Trace) -> Document:
-    """Lay out memory traffic and the two peaks of one forward pass."""
-    unfused, fused = unfused_traffic(trace), fused_traffic(trace)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """Memory of one forward pass: bytes moved, multiply-accumulates a byte, and an eager run's peak."""
+
+    unfused_bytes: int
+    fused_bytes: int
+    macs_per_byte_unfused: float
+    macs_per_byte_fused: float
+    eager_peak_bytes: int
+
+
+def movement(trace: Trace) -> Movement:
+    """Work out memory traffic and the peak of an eager run, once for terminal and document."""
+    return Movement(
+        unfused_bytes=unfused_traffic(trace).total,
+        fused_bytes=fused_traffic(trace).total,
+        macs_per_byte_unfused=arithmetic_intensity(trace),
+        macs_per_byte_fused=arithmetic_intensity(trace, fused=True),
+        eager_peak_bytes=eager_peak_bytes(trace),
+    )
+
+
+def movement_document(found: Movement) -> Document:
+    """Lay out memory traffic and the peak of an eager run."""
     return {
-        "bytes_moved": {"unfused": unfused.total, "fused": fused.total},
-        "macs_per_byte": {
-            "unfused": arithmetic_intensity(trace),
-            "fused": arithmetic_intensity(trace, fused=True),
-        },
-        "eager_peak_bytes": eager_peak_bytes(trace),
+        "bytes_moved": {"unfused": found.unfused_bytes, "fused": found.fused_bytes},
+        "macs_per_byte": {"unfused": found.macs_per_byte_unfused, "fused": found.macs_per_byte_fused},
+        "eager_peak_bytes": found.eager_peak_bytes,
     }
 
 
-def movement_text(trace: Trace) -> str:
+def movement_text(found: Movement) -> str:
     """Write memory traffic and the peak of an eager run as aligned lines."""
-    found = movement_document(trace)
-    unfused, fused = unfused_traffic(trace).total, fused_traffic(trace).total
     bytes_kind = COST_KINDS["param_bytes"]
     rows = [
-        ("eager_peak_bytes", eager_peak_bytes(trace), "activations of an eager run on a CPU"),
-        ("bytes moved, unfused", unfused, "every operator through memory"),
-        ("bytes moved, fused", fused, "norms and activations joined to the layer before"),
+        ("eager_peak_bytes", found.eager_peak_bytes, "activations of an eager run on a CPU"),
+        ("bytes moved, unfused", found.unfused_bytes, "every operator through memory"),
+        ("bytes moved, fused", found.fused_bytes, "norms and activations joined to the layer before"),
     ]
     lines = [
         f"  {name:<22}{format_count(n):>20}   {format_amount(n, bytes_kind)}, {what}"
         for name, n, what in rows
     ]
-    intensity = found["macs_per_byte"]
-    assert isinstance(intensity, dict)
     lines.append(
-        f"  {'MACs a byte':<22}{significant(intensity['unfused']):>20}   unfused; "
-        f"{significant(intensity['fused'])} fused"
+        f"  {'MACs a byte':<22}{significant(found.macs_per_byte_unfused):>20}   unfused; "
+        f"{significant(found.macs_per_byte_fused)} fused"
     )
     return "\n".join(lines)
 

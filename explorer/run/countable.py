@@ -57,13 +57,18 @@ def countable(model: ModelSpec, *, channels: int = 3, classes: int | None = None
 
     resolution = model.resolution or default_resolution(model.name, NATIVE)
     spec = ModelSpec(canonical_name(model.name), resolution)
-    outputs = classes or (TIMM_CLASSES if spec.name.startswith("timm:") else SMALL_CLASSES)
+    outputs = classes or default_classes(spec)
 
     def make() -> "nn.Module":
         return build(spec.name, in_channels=channels, num_classes=outputs, resolution=resolution)
 
     network, note = build_on_meta(make)
     return Countable(model=spec, network=network, channels=channels, classes=outputs, note=note)
+
+
+def default_classes(model: ModelSpec) -> int:
+    """Return how many outputs a model is counted with when nobody says: ImageNet's for timm, else 10."""
+    return TIMM_CLASSES if model.name.startswith("timm:") else SMALL_CLASSES
 
 
 def is_own_function(model: ModelSpec) -> bool:

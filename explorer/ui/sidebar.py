@@ -1,9 +1,10 @@
 """The sidebar: store, data set, cost axis, what is searched, and the budget."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
@@ -89,9 +90,11 @@ def choose(store: Store) -> Choice | None:
     )
 
 
-def _select(label: str, name: str, options: tuple[str, ...], default: str, text: object = str) -> str:
+def _select(
+    label: str, name: str, options: tuple[str, ...], default: str, text: Callable[[str], str] = str
+) -> str:
     first = state.from_url(name, options, default)
-    chosen = st.selectbox(label, options, index=options.index(first), format_func=text, key=name)  # type: ignore[call-overload]
+    chosen = st.selectbox(label, options, index=options.index(first), format_func=text, key=name)
     return str(chosen)
 
 
@@ -99,7 +102,7 @@ def _axis_name(axis: str) -> str:
     return format_axis(CostAxis.parse(axis))
 
 
-def _budget(slot: object, request: queries.Request) -> Budget:
+def _budget(slot: DeltaGenerator, request: queries.Request) -> Budget:
     """Show the budget slider, log-spaced over the costs that occur.
 
     Raises:
@@ -112,7 +115,7 @@ def _budget(slot: object, request: queries.Request) -> Budget:
     if len(steps) == 1:
         return Budget(front.axis, steps[0])
     linked = state.number_from_url("budget")
-    with slot:  # type: ignore[attr-defined]
+    with slot:
         limit = st.select_slider(
             f"Budget: at most, in {front.axis}",
             steps,
