@@ -18,6 +18,7 @@ _COMMANDS: dict[str, str] = {
     "zoo": "Model families: what can be built, with which knobs.",
     "count": "What a model costs: MACs, operations, parameters, memory; and what was not counted.",
     "profile": "Count and time models on this machine, and store the figures.",
+    "devices": "What is known of devices, and what an hour of them costs.",
     "train": "Train members and store their predictions and training cost.",
     "front": "The exact Pareto front over single, ensemble and cascade.",
     "advise": "The answer to a budget or a target, with the evidence.",

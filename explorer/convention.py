@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from explorer.errors import ConventionError, UsageError, unknown_name
+from explorer.workload import Workload
 
 
 class Basis(StrEnum):
@@ -30,6 +31,10 @@ class Basis(StrEnum):
     """A roofline or specification bound: the truth is not better than this."""
     PUBLISHED = "published"
     """Somebody else's figure, with source and convention."""
+
+
+PREDICTED = frozenset((Basis.FITTED, Basis.TRANSFERRED, Basis.BOUND))
+"""What nobody ran or compiled: a measured figure goes before it."""
 
 
 class Composition(StrEnum):
@@ -57,6 +62,10 @@ class CostKind:
     """The stored kind this one is computed from."""
     factor: float = 1.0
     """Value of this kind = factor x value of ``derived_from``."""
+    per_example: bool = False
+    """Whether the stored figure is of a whole call, and this kind a batch's share of it."""
+    needs_price: bool = False
+    """Whether the figure is multiplied by what the device costs (`explorer.accounting.money`)."""
 
 
 _KINDS = (
@@ -109,7 +118,33 @@ _KINDS = (
         unit="s",
         composition=Composition.EXPECTED,
         needs_device=True,
-        doc="median time of one example, single stream, members one after the other",
+        doc="median time of one call of the workload's batch, members one after the other",
+    ),
+    CostKind(
+        name="time_per_example",
+        unit="s",
+        composition=Composition.EXPECTED,
+        needs_device=True,
+        doc="latency over the batch, derived: what one example takes of the device when calls are full",
+        derived_from="latency",
+        per_example=True,
+    ),
+    CostKind(
+        name="energy",
+        unit="J",
+        composition=Composition.EXPECTED,
+        needs_device=True,
+        doc="energy of one example, of the board or package alone, calls full",
+    ),
+    CostKind(
+        name="money",
+        unit="USD",
+        composition=Composition.EXPECTED,
+        needs_device=True,
+        doc="US dollars for a million examples at the device's price, calls full, derived from latency",
+        derived_from="latency",
+        per_example=True,
+        needs_price=True,
     ),
 )
 COST_KINDS: dict[str, CostKind] = {kind.name: kind for kind in _KINDS}
@@ -130,8 +165,10 @@ def cost_kind(name: str) -> CostKind:
 class CostAxis:
     """A cost kind on a device: what a front's horizontal axis shows.
 
-    >>> str(CostAxis.parse("latency@cpu")), str(CostAxis.parse("macs"))
-    ('latency@cpu', 'macs')
+    The device is a workload's text (`explorer.workload`): which device, and how the model runs on it.
+
+    >>> str(CostAxis.parse("latency@cuda/bf16/b64")), str(CostAxis.parse("macs"))
+    ('latency@cuda/b64/bf16', 'macs')
     """
 
     kind: CostKind
@@ -145,6 +182,24 @@ class CostAxis:
                 f"cost kind '{self.kind.name}' does not depend on a device; "
                 f"write '{self.kind.name}' without '@{self.device}'"
             )
+        if self.device is not None:
+            object.__setattr__(self, "device", str(Workload.parse(self.device)))
+
+    @property
+    def stored_kind(self) -> str:
+        """Name of the kind that the store keeps and this one is worked out from."""
+        return self.kind.derived_from or self.kind.name
+
+    @property
+    def workload(self) -> Workload | None:
+        """Device and how it is used; None for a kind that depends on none."""
+        return None if self.device is None else Workload.parse(self.device)
+
+    @property
+    def factor(self) -> float:
+        """Value on this axis = factor x stored figure, prices left out."""
+        batch = self.workload.batch if self.workload is not None and self.kind.per_example else 1
+        return self.kind.factor / batch
 
     @staticmethod
     def parse(text: str) -> "CostAxis":

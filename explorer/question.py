@@ -20,7 +20,9 @@ _BYTES = {
     **{f"{prefix}B": factor for prefix, factor in _COUNTS.items()},
     **{"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
 }
-_UNITS = {"s": _SECONDS, "B": _BYTES}
+_JOULES = {"": 1.0, "J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "kJ": 1e3}
+_DOLLARS = {"": 1.0, "USD": 1.0}
+_UNITS = {"s": _SECONDS, "B": _BYTES, "J": _JOULES, "USD": _DOLLARS}
 
 
 @dataclass(frozen=True, slots=True)

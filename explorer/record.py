@@ -57,6 +57,8 @@ class Trace:
     buffer_bytes: int
     result_storages: tuple[int, ...] = ()
     """Storages of what the model returned: they live to the end of the pass."""
+    input_storage: int = 0
+    """Storage of the images: what is worked out from it is worked out anew for every example."""
     freed: Mapping[int, int] | None = None
     """Storage -> operators (backward ones included) that had run when the program let go of it; those
     held to the end are missing. None where this was not watched."""
@@ -112,6 +114,10 @@ class Conditions:
     versions: Mapping[str, str]
     """Package -> version, for those that can change the figure."""
     power_state: str = "unknown"
+    memory_format: str = "contiguous"
+    """Of images and weights: ``contiguous`` (channels before height) or ``channels_last``."""
+    form: str = "as-built"
+    """``as-built``, or ``deploy``: batch norms folded, parallel branches merged."""
 
     def difference(self, other: "Conditions") -> str:
         """Name the fields in which ``other`` differs, or return an empty string."""
@@ -136,6 +142,8 @@ class LatencyRun:
     conditions: Conditions
     stop_reason: str
     """``steady``: the median's interval was narrow enough; ``time``: the time limit came first."""
+    observations: Mapping[str, object] = field(default_factory=dict)
+    """What was seen beside the samples: clocks, temperature, throttle reasons, load. JSON values."""
 
     @property
     def median_s(self) -> float:
@@ -156,7 +164,7 @@ class LatencyRun:
         return self.spread > DOUBTFUL_SPREAD
 
     def pooled(self, other: "LatencyRun") -> "LatencyRun":
-        """Return both runs' samples as one run.
+        """Return both runs' samples as one run; an observation on which they differ becomes the pair.
 
         Raises:
             ConventionError: subjects or conditions differ.
@@ -172,7 +180,14 @@ class LatencyRun:
             warmup_s=self.warmup_s + other.warmup_s,
             conditions=self.conditions,
             stop_reason=self.stop_reason,
+            observations=_both(self.observations, other.observations),
         )
+
+
+def _both(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
+    """Join what two runs saw: one value where they agree, the pair (None: not seen) where they do not."""
+    pairs = {name: (first.get(name), second.get(name)) for name in (*first, *second)}
+    return {name: one if one == other else (one, other) for name, (one, other) in pairs.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,11 +73,16 @@ class Traffic:
         return Traffic(read=self.read + other.read, written=self.written + other.written)
 
 
+def moves_nothing(op: OpRecord) -> bool:
+    """Tell whether an operator call only names memory: a view, or a reservation."""
+    return op.op in _NO_TRAFFIC
+
+
 def operator_traffic(op: OpRecord) -> Traffic:
     """Return what one operator call moves, unfused."""
     if op.op in _NO_TRAFFIC:
         return Traffic()
-    return Traffic(read=_in_memory(_operands(op)), written=_in_memory(op.outputs))
+    return Traffic(read=_in_memory(operands(op)), written=_in_memory(op.outputs))
 
 
 def unfused_traffic(trace: Trace) -> Traffic:
@@ -94,7 +99,7 @@ def fused_traffic(trace: Trace) -> Traffic:
         if op.op in _NO_TRAFFIC:
             continue
         passed = trace.ops[joined[index]].outputs[0].storage if index in joined else None
-        reads = [tensor for tensor in _operands(op) if tensor.storage != passed]
+        reads = [tensor for tensor in operands(op) if tensor.storage != passed]
         writes = op.outputs[1:] if index in kept_inside else op.outputs
         total += Traffic(read=_in_memory(reads), written=_in_memory(writes))
     return total
@@ -145,7 +150,7 @@ def _flow(trace: Trace) -> tuple[list[set[int]], Counter[int]]:
     readers: Counter[int] = Counter()
     for index, op in enumerate(trace.ops):
         moves = op.op not in _NO_TRAFFIC
-        found = {writer[tensor.storage] for tensor in _operands(op) if tensor.storage in writer}
+        found = {writer[tensor.storage] for tensor in operands(op) if tensor.storage in writer}
         makers.append(found if moves else set())
         if moves:
             readers.update(found)
@@ -154,8 +159,8 @@ def _flow(trace: Trace) -> tuple[list[set[int]], Counter[int]]:
     return makers, readers
 
 
-def _operands(op: OpRecord) -> Sequence[TensorRecord]:
-    """Return what the operator reads."""
+def operands(op: OpRecord) -> Sequence[TensorRecord]:
+    """Return what the operator reads from memory."""
     if op.op in _OVERWRITES:
         return op.inputs[1:]
     if op.op in _TABLE_LOOKUPS and op.inputs and op.outputs:

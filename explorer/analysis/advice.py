@@ -10,6 +10,8 @@ from explorer.analysis.score import Memo
 from explorer.analysis.space import design_order
 from explorer.convention import CostAxis
 from explorer.errors import ConventionError, UsageError
+from explorer.prediction.decision import Verdict as CostVerdict
+from explorer.prediction.decision import decide
 from explorer.question import Budget, Target
 from explorer.spec import CandidateKind
 
@@ -41,6 +43,7 @@ def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
     answer = ranked[0] if ranked else None
     memo: Memo = {}
     comparisons = tuple(compare(pool, ranked[0].design, other.design, memo=memo) for other in ranked[1:])
+    cheaper = _cheaper(ranked, comparisons)
     return Advice(
         question=question,
         axis=front.axis,
@@ -50,7 +53,8 @@ def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
         best_of_kind=best,
         comparisons=comparisons,
         cannot_tell=bool(comparisons) and comparisons[0].verdict is Verdict.CANNOT_TELL,
-        cheaper=_cheaper(ranked, comparisons),
+        cheaper=cheaper,
+        cost_verdict=_cost_verdict(ranked, cheaper),
         crossovers=crossovers(front.points),
         next_up=_next_up(front.points, answer, question),
         notes=(*front.notes, *_notes(answer, question)),
@@ -111,6 +115,25 @@ def _cheaper(ranked: Sequence[Point], comparisons: Sequence[Comparison]) -> Poin
     ]
     # the answer comes first: at equal cost it stays
     return min((ranked[0], *alike), key=lambda point: point.select_cost)
+
+
+def _cost_verdict(ranked: Sequence[Point], cheaper: Point | None) -> CostVerdict | None:
+    """Return what may be said of the answer's cost against the cheapest like it, or else the runner-up's.
+
+    Predicted costs of the same members are off by the same factor: it cancels. Others are taken to err
+    apart, which is the careful side.
+    """
+    if not ranked or cheaper is None:
+        return None
+    answer = ranked[0]
+    rival = cheaper if cheaper.design != answer.design else next(iter(ranked[1:]), None)
+    if rival is None:
+        return None
+    if not (answer.cost.value > 0 and rival.cost.value > 0):
+        return None
+    models = [{member.model for member in point.design.members} for point in (answer, rival)]
+    shared = 1.0 if models[0] == models[1] and len(models[0]) == 1 else 0.0
+    return decide(answer.cost, rival.cost, correlation=shared)
 
 
 def _next_up(points: Sequence[Point], answer: Point | None, question: Budget | Target) -> Point | None:

@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.convention import Basis, CostAxis
+from explorer.analysis.axis import axis_factor
+from explorer.convention import PREDICTED, Basis, CostAxis
 from explorer.errors import ConventionError, UsageError, unknown_name
 from explorer.record import CostFigure, CostRecord, PredictionsRecord
 from explorer.spec import Member
@@ -99,12 +100,12 @@ def find_costs(
         UsageError: no member has a cost on the axis.
         ConventionError: no single basis covers all members that have a cost.
     """
-    kind = axis.kind
+    factor, priced = axis_factor(store, axis)
     channels = {record.member: record.channels for record in store.members(dataset)}
     groups: dict[tuple[str, ...], dict[Member, CostFigure]] = defaultdict(dict)
     latest: dict[tuple[str, ...], int] = {}
     labels: dict[tuple[str, ...], CostRecord] = {}
-    for order, cost in enumerate(store.costs(kind.derived_from or kind.name, axis.device)):
+    for order, cost in enumerate(store.costs(axis.stored_kind, axis.device)):
         for member in found.stored:
             fits = (
                 cost.model == member.model
@@ -114,14 +115,18 @@ def find_costs(
             if fits:
                 key = _group(cost)
                 # the store answers oldest first: the latest of a group stands
-                groups[key][member] = _scaled(cost.figure, kind.factor)
+                groups[key][member] = _scaled(cost.figure, factor)
                 latest[key], labels[key] = order, cost
     if not groups:
         raise _no_costs(store, dataset, axis)
     costed = {member for group in groups.values() for member in group}
     _one_basis_or_raise(groups, costed, axis)
-    best = max(groups, key=lambda key: (len(groups[key]), latest[key]))
-    notes = []
+    # whoever predicted after measuring still wants what was measured
+    best = max(groups, key=lambda key: (len(groups[key]), Basis(key[0]) not in PREDICTED, latest[key]))
+    notes = [*priced]
+    basis = labels[best].figure.basis
+    if basis in (Basis.FITTED, Basis.TRANSFERRED):
+        notes.append(f"{axis} is {basis}, not measured: members' intervals are a predictor's 90 %")
     without = set(found.stored) - costed
     if without:
         notes.append(f"left out: no {axis} for {_listed(without)}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from explorer.convention import CostAxis
+from explorer.prediction.decision import Verdict as CostVerdict
 from explorer.question import Budget, Target
 from explorer.record import CostFigure
 from explorer.spec import Candidate, CandidateKind, ModelSpec
@@ -161,6 +162,9 @@ class Advice:
     """Whether the answer and the runner-up cannot be told apart on ``report``."""
     cheaper: Point | None
     """Of the answer and those it cannot be told from, the one that costs least."""
+    cost_verdict: CostVerdict | None
+    """The answer's cost against that one's, or where it is the answer, against the runner-up's: `too close
+    to call` where the ratio does not clear the pair's interval. None: there is no other."""
     crossovers: tuple[Crossover, ...]
     next_up: Point | None
     """The next dearer point of the front: what a little more budget would buy."""

@@ -82,12 +82,14 @@ def zoo_errors() -> Iterator[None]:
     Raises:
         UsageError: the zoo refused a name, a knob or a checkpoint.
     """
-    from zoo import ZooError
-
     try:
         yield
-    except ZooError as error:
-        raise UsageError(str(error)) from error
+    except ValueError as error:
+        from zoo import ZooError  # only now: the zoo brings torch, which takes a second
+
+        if isinstance(error, ZooError):
+            raise UsageError(str(error)) from error
+        raise
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

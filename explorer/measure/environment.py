@@ -8,9 +8,15 @@ from pathlib import Path
 import torch
 
 from explorer.errors import EnvironmentMissingError, UsageError
+from explorer.measure.nvml import driver_version
 from explorer.record import Conditions
 
-_PACKAGES = {"torch-eager": ("torch",), "onnxruntime": ("onnxruntime",)}
+_PACKAGES = {
+    "torch-eager": ("torch",),
+    "torch-compiled": ("torch",),
+    "torch-cuda-graph": ("torch",),
+    "onnxruntime": ("onnxruntime",),
+}
 """Backend -> packages whose version can change its speed."""
 _DEVICE = re.compile(r"cpu|cuda(:(?P<number>[0-9]+))?")
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -24,6 +30,8 @@ def conditions(
     batch: int = 1,
     threads: int = 1,
     backend: str = "torch-eager",
+    memory_format: str = "contiguous",
+    form: str = "as-built",
 ) -> Conditions:
     """Return the conditions on this machine, as they are stored with every measurement.
 
@@ -32,7 +40,9 @@ def conditions(
         dtype: precision of the weights, without prefix.
         batch: examples a call.
         threads: threads one operator may use.
-        backend: ``torch-eager``, ``onnxruntime``, or a package's name.
+        backend: ``torch-eager``, ``torch-compiled``, ``torch-cuda-graph``, ``onnxruntime``, or a package.
+        memory_format: ``contiguous`` or ``channels_last``.
+        form: ``as-built`` or ``deploy``.
 
     Raises:
         UsageError: not a device's name, or an impossible batch or number of threads.
@@ -45,7 +55,7 @@ def conditions(
     for package in _PACKAGES.get(backend, (backend,)):
         versions[package] = _version(package)
     if found.type == "cuda":
-        versions["cuda"] = str(torch.version.cuda)
+        versions |= _cuda_versions(backend)
     return Conditions(
         device=str(found),
         device_name=torch.cuda.get_device_name(found) if found.type == "cuda" else cpu_name(),
@@ -55,6 +65,8 @@ def conditions(
         backend=backend,
         versions=versions,
         power_state=_power_state(found),
+        memory_format=memory_format,
+        form=form,
     )
 
 
@@ -100,6 +112,21 @@ def _version(package: str) -> str:
         raise EnvironmentMissingError(
             f"backend package {package!r} is not installed; try: pip install {package}"
         ) from None
+
+
+def _cuda_versions(backend: str) -> dict[str, str]:
+    """Return the versions of what runs below torch on an NVIDIA GPU, ``unknown`` where they are not told."""
+    versions = {
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version() or "unknown"),
+        "driver": driver_version() or "unknown",
+    }
+    if backend == "torch-compiled":
+        try:
+            versions["triton"] = metadata.version("triton")
+        except metadata.PackageNotFoundError:
+            versions["triton"] = "unknown"  # some builds bring it under another name
+    return versions
 
 
 def _power_state(device: torch.device) -> str:

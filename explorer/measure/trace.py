@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from explorer.accounting import count
 from explorer.errors import UsageError
+from explorer.measure.autocast import Autocast
 from explorer.measure.fused import FusedOperators
 from explorer.measure.meta_copy import copy_on_meta, meta_copy
 from explorer.measure.meta_speed import KernelsOnce, blank_weights
@@ -35,7 +36,12 @@ _NEEDS_VALUES = ("meta tensor; no data", "meta device type tensor", "torch.nonze
 
 
 def trace_model(
-    model: nn.Module, input_shape: tuple[int, ...], *, backward: bool = False, own: bool = False
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    backward: bool = False,
+    own: bool = False,
+    autocast: bool = False,
 ) -> Trace:
     """Return all operator calls of one forward pass of ``model`` on an input of ``input_shape``.
 
@@ -47,6 +53,7 @@ def trace_model(
             the parameters that ask for them (``requires_grad``), none for the input. Loss and optimiser
             are not part of it.
         own: the model is not needed any more: a forward pass may then use it instead of a copy of it.
+        autocast: under automatic mixed precision, as on a CUDA device (`explorer.measure.autocast`).
 
     Raises:
         UsageError: the shape is impossible, the model does not accept it, its path depends on the values of
@@ -66,17 +73,20 @@ def trace_model(
         usable = own and not backward and all(tensor.is_meta for tensor in _tensors_of(model))
         try:
             twin = model.eval().requires_grad_(False) if usable else meta_copy(model, training=backward)
-            return _traced(twin, input_shape, nullcontext())
+            return _traced(twin, input_shape, nullcontext(), autocast)
         except UsageError as refusal:
             # A forward that makes tensors without naming a device (torch.arange(n)) would mix CPU and meta.
             # With meta as the default they match; not tried first, as some only compute sizes with them.
             try:
-                return _traced(meta_copy(model, training=backward), input_shape, torch.device("meta"))
+                twin = meta_copy(model, training=backward)
+                return _traced(twin, input_shape, torch.device("meta"), autocast)
             except UsageError:
                 raise refusal from refusal.__cause__
 
 
-def _traced(twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractContextManager) -> Trace:
+def _traced(
+    twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractContextManager, autocast: bool
+) -> Trace:
     """Run ``twin``, a meta copy, and return what ran; ``factories`` sets where new tensors are made.
 
     Where gradients are enabled the backward pass follows.
@@ -90,7 +100,9 @@ def _traced(twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractCo
     try:
         # Innermost, under the recorder, which sees every call: only torch's own work is saved.
         kernels = nullcontext() if torch.is_grad_enabled() or KernelsOnce.is_active() else KernelsOnce()
-        with factories, kernels, modules_followed(twin, recorder), FusedOperators(recorder), recorder:
+        followed, fused = modules_followed(twin, recorder), FusedOperators(recorder)
+        casts = Autocast() if autocast else nullcontext()  # entered after the fused: it sees them first
+        with factories, kernels, followed, fused, casts, recorder:
             result = twin(images)
             forward = len(recorder.ops)
             trained = _with_gradient(result)
@@ -110,6 +122,7 @@ def _traced(twin: nn.Module, input_shape: tuple[int, ...], factories: AbstractCo
         param_bytes=sum(p.numel() * p.element_size() for p in parameters),
         buffer_bytes=sum(b.numel() * b.element_size() for b in twin.buffers()),
         result_storages=recorder.activation_storages(result),
+        input_storage=recorder.storages.number(images),
         freed=dict(recorder.storages.freed),
         backward_ops=tuple(recorder.ops[forward:]),
     )

@@ -1,6 +1,7 @@
 """Say the answer in one paragraph, and in one line: what to ship, at what cost, and how sure."""
 
 from explorer.analysis.result import Advice, Comparison, Crossover, Point, Verdict
+from explorer.prediction.decision import Verdict as CostVerdict
 from explorer.question import Budget
 from explorer.report.text import (
     format_about,
@@ -16,6 +17,7 @@ from explorer.report.text import (
     format_ratio,
     format_share,
     kind_name,
+    per_what,
     share_decimals,
     short_design,
     with_article,
@@ -49,7 +51,7 @@ def answer_sentence(advice: Advice) -> str:
     first = (
         f"{condition}, ship the {kind_name(point.kind)} {point.design}: "
         f"{format_accuracy(point.accuracy)} on {format_count(point.accuracy.n)} report examples, "
-        f"for {format_cost(point.cost, advice.axis.kind)} per example{_basis(point)}."
+        f"for {format_cost(point.cost, advice.axis.kind)} {per_what(advice.axis)}{_basis(point)}."
     )
     return " ".join(part for part in (first, _evidence(advice, point), _cheaper(advice, point)) if part)
 
@@ -74,7 +76,8 @@ def _no_answer(advice: Advice) -> str:
         return sentence
     return (
         f"{sentence} The nearest is the {kind_name(nearest.kind)} {nearest.design}: "
-        f"{format_accuracy(nearest.accuracy)} for {format_cost(nearest.cost, advice.axis.kind)} per example."
+        f"{format_accuracy(nearest.accuracy)} for {format_cost(nearest.cost, advice.axis.kind)} "
+        f"{per_what(advice.axis)}."
     )
 
 
@@ -130,6 +133,13 @@ def _cheaper(advice: Advice, point: Point) -> str:
     if not advice.cannot_tell or advice.cheaper is None:
         return ""
     cheaper = advice.cheaper
+    if advice.cost_verdict is CostVerdict.TOO_CLOSE:
+        other = cheaper if cheaper.design != point.design else advice.runner_up
+        named = f"the {kind_name(other.kind)} {other.design}" if other is not None else "the runner-up"
+        return (
+            f"Which costs less, the answer or {named}, is too close to call: "
+            f"the {point.cost.basis} costs' intervals overlap too far."
+        )
     if cheaper.design != point.design:
         ratio = format_ratio(point.cost.value, cheaper.cost.value)
         return (

@@ -5,7 +5,6 @@ Document format history:
 1. first version: ``front``, ``advise``, ``compare``, ``count``, ``profile``, ``verify``.
 """
 
-import statistics
 from collections.abc import Sequence
 
 from explorer.analysis.result import (
@@ -19,7 +18,7 @@ from explorer.analysis.result import (
 )
 from explorer.convention import CostAxis
 from explorer.question import Budget
-from explorer.record import Cost, CostFigure, LatencyRun
+from explorer.record import Cost, CostFigure
 from explorer.report.answer import answer_sentence, changes, headline
 from explorer.spec import ModelSpec, design_id
 
@@ -145,6 +144,7 @@ def advice_document(advice: Advice) -> Document:
         "cannot_tell": advice.cannot_tell,
         "runner_up": _point_or_none(advice.runner_up),
         "cheaper": _point_or_none(advice.cheaper),
+        "cost_verdict": None if advice.cost_verdict is None else str(advice.cost_verdict),
         "what_would_change_it": {
             "sentences": list(changes(advice)),
             "next_up": _point_or_none(advice.next_up),
@@ -186,44 +186,6 @@ def count_document(model: ModelSpec, cost: Cost, *, channels: int, classes: int)
         "macs_by_module": dict(cost.macs_by_module),
         "conventions": dict(CONVENTIONS),
     }
-
-
-def profile_document(rows: Sequence[tuple[LatencyRun, CostFigure]], *, subject: str = "model") -> Document:
-    """Lay out measured latencies; ``subject`` is the row's key, ``model`` or ``design``."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "rows": [_profile_row(run, figure, subject) for run, figure in rows],
-    }
-
-
-def _profile_row(run: LatencyRun, figure: CostFigure, subject: str) -> Document:
-    percentile = _percentiles(run.samples_s)
-    return {
-        subject: run.subject,
-        "device": run.conditions.device,
-        "device_name": run.conditions.device_name,
-        "batch": run.conditions.batch,
-        "dtype": run.conditions.dtype,
-        "threads": run.conditions.threads,
-        "backend": run.conditions.backend,
-        "latency_s": percentile,
-        "throughput_per_s": run.conditions.batch / run.median_s,
-        "basis": str(figure.basis),
-        "low": figure.low,
-        "high": figure.high,
-        "samples": len(run.samples_s),
-        "stop_reason": run.stop_reason,
-        "spread": run.spread if len(run.samples_s) >= 4 else None,
-        "doubtful": run.doubtful,
-    }
-
-
-def _percentiles(samples: Sequence[float]) -> dict[str, float]:
-    """Return p50, p90 and p99 by linear interpolation between order statistics."""
-    if len(samples) == 1:
-        return dict.fromkeys(("p50", "p90", "p99"), samples[0])
-    cuts = statistics.quantiles(samples, n=100, method="inclusive")
-    return {"p50": cuts[49], "p90": cuts[89], "p99": cuts[98]}
 
 
 def verification_document(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from importlib import metadata
 
 from explorer import __version__
+from explorer.analysis.axis import axis_factor
 from explorer.analysis.result import Front
+from explorer.convention import Basis
 from explorer.record import Conditions, CostRecord, MemberRecord
 from explorer.spec import Member, parse_member
 from explorer.store import Store
@@ -41,6 +43,8 @@ class Evidence:
     """Those the designs were made of."""
     costs: tuple[CostRecord, ...]
     """Those the axis was read from."""
+    cost_factor: float
+    """Value on the axis = factor x stored figure."""
     provenance: Provenance
     uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Model -> operator without a formula -> times it ran, where a count had gaps."""
@@ -60,14 +64,18 @@ def gather_evidence(store: Store, front: Front, *, command: str = "") -> Evidenc
         if _key(record.member, front.pool.recipe_id) in wanted
         and record.split_digest == front.pool.split_digest
     )
-    models = {(record.member.name, record.member.resolution) for record in members}
-    kind = front.axis.kind.derived_from or front.axis.kind.name
+    models = {(record.member.model, record.channels, record.classes) for record in members}
+    bases = {point.cost.basis for point in front.points}
+    if Basis.COMPOSED in bases:
+        bases.add(Basis.MEASURED)
     costs = tuple(
         record
-        for record in store.costs(kind=kind, device=front.axis.device)
-        if (record.model.name, record.model.resolution) in models
+        for record in store.costs(kind=front.axis.stored_kind, device=front.axis.device)
+        if (record.model, record.channels, record.classes) in models and record.figure.basis in bases
     )
-    return Evidence(members=members, costs=costs, provenance=provenance(store, command=command))
+    factor, _ = axis_factor(store, front.axis)
+    made = provenance(store, command=command)
+    return Evidence(members=members, costs=costs, cost_factor=factor, provenance=made)
 
 
 def provenance(store: Store, *, command: str = "") -> Provenance:

@@ -277,7 +277,7 @@ def member_rows(axis: CostAxis, evidence: Evidence) -> tuple[MemberRow, ...]:
     for record in evidence.members:
         training = record.training
         figure = figures.get((record.member.name, record.member.resolution))
-        value = figure.value * axis.kind.factor if figure is not None else float("nan")
+        value = figure.value * evidence.cost_factor if figure is not None else float("nan")
         losses = [entry["loss"] for entry in training.curve if "loss" in entry]
         rows.append(
             MemberRow(

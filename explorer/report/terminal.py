@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from explorer.analysis.result import Advice, Comparison, Front, Point, Verdict
-from explorer.convention import COST_KINDS, CostAxis
-from explorer.record import CostFigure, LatencyRun
+from explorer.convention import CostAxis
 from explorer.report.answer import answer_sentence, changes, comparison_short, optimism_sentence
 from explorer.report.text import (
     format_accuracy,
@@ -26,7 +25,7 @@ from explorer.report.text import (
 _RIGHT = frozenset(
     {"cost", "accuracy", "chosen at", "p50", "p90", "p99", "spread", "examples", "mismatches", "ties"}
     | {"macs", "share", "elementwise_ops", "bytes", "calls", "activation_peak_bytes", "mean", "worst case"}
-    | {"resolution", "batch"}
+    | {"resolution", "batch", "examples/s", "estimate"}
 )
 """Columns of numbers, set flush right."""
 
@@ -127,26 +126,6 @@ def comparison_text(comparison: Comparison, first: Point, second: Point, axis: C
         f"{comparison.only_first_right}, only the second on {comparison.only_second_right}"
     )
     return "\n".join(lines)
-
-
-def profile_text(rows: Sequence[tuple[LatencyRun, CostFigure]]) -> str:
-    """Write measured latencies, one line a model and backend."""
-    kind = COST_KINDS["latency"]
-    lines = []
-    for run, figure in rows:
-        lines.append(
-            (
-                run.subject,
-                run.conditions.device,
-                run.conditions.backend,
-                format_amount(figure.value, kind),
-                f"{format_amount(figure.low, kind)} to {format_amount(figure.high, kind)}",
-                format_share(run.spread) if len(run.samples_s) >= 4 else "n/a",
-                f"{len(run.samples_s)} ({run.stop_reason})" + (", doubtful" if run.doubtful else ""),
-            )
-        )
-    header = ("subject", "device", "backend", "p50", "95% interval of p50", "spread", "samples")
-    return table(header, lines)
 
 
 def verification_text(

@@ -30,7 +30,10 @@ KIND_NAMES = {
 _ARTICLES = {"ensemble": "an"}
 _LARGE = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, MICRO + "s"), (1e-9, "ns"))
-_UNIT_TEXT = {"MAC": "MACs", "FLOP": "FLOPs", "op": "ops", "parameter": "parameters", "B": "B"}
+_JOULES = ((1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, MICRO + "J"), (1e-9, "nJ"))
+_STEPS = {"s": _SECONDS, "J": _JOULES}
+_UNIT_TEXT = {"MAC": "MACs", "FLOP": "FLOPs", "op": "ops", "parameter": "parameters"}
+_UNIT_TEXT |= {"B": "B", "USD": "USD"}
 _AXIS_TEXT = {
     "macs": "MACs per example",
     "flops": "FLOPs per example",
@@ -39,6 +42,9 @@ _AXIS_TEXT = {
     "param_bytes": "bytes of parameters held",
     "activation_peak_bytes": "peak bytes of activations, one example",
     "latency": "latency of one example",
+    "time_per_example": "time of one example in full calls",
+    "energy": "energy of one example",
+    "money": "price of a million examples",
 }
 
 
@@ -72,8 +78,8 @@ def format_amount(value: float, kind: CostKind) -> str:
     >>> format_amount(4_089_184_256, cost_kind("macs")), format_amount(1_500_000, cost_kind("param_bytes"))
     ('4.09 GMACs', '1.50 MB')
     """
-    if kind.unit == "s":
-        digits, unit = _scaled(value, _SECONDS) if value else ("0", "s")
+    if kind.unit in _STEPS:
+        digits, unit = _scaled(value, _STEPS[kind.unit]) if value else ("0", kind.unit)
         return f"{digits} {unit}"
     if abs(value) >= 1000 or float(value).is_integer():
         whole = float(value).is_integer() and abs(value) < 1000
@@ -119,7 +125,17 @@ def format_range(low: float, high: float, kind: CostKind) -> str:
 def format_axis(axis: CostAxis) -> str:
     """Name a cost axis for a heading: ``latency of one example on cpu``."""
     name = _AXIS_TEXT.get(axis.kind.name, axis.kind.name)
+    if axis.kind.name == "latency" and axis.workload is not None and axis.workload.batch > 1:
+        name = f"latency of {format_count(axis.workload.batch)} examples"
     return name if axis.device is None else f"{name} on {axis.device}"
+
+
+def per_what(axis: CostAxis) -> str:
+    """Say what a cost on an axis is paid for: an example, a call of many, or a million examples."""
+    if axis.kind.needs_price:
+        return "per million examples"
+    batch = axis.workload.batch if axis.workload is not None and axis.kind.name == "latency" else 1
+    return "per example" if batch == 1 else f"per call of {format_count(batch)} examples"
 
 
 def share_decimals(examples: int) -> int:
@@ -256,7 +272,9 @@ def format_question(question: Budget | Target) -> str:
     """Say the question's condition: ``at most 4.00 MMACs``, ``accuracy of at least 97.0%``."""
     if isinstance(question, Budget):
         device = f" on {question.axis.device}" if question.axis.device else ""
-        return f"at most {format_amount(question.limit, question.axis.kind)}{device} per example"
+        return (
+            f"at most {format_amount(question.limit, question.axis.kind)}{device} {per_what(question.axis)}"
+        )
     return f"at least {format_share(question.accuracy)} accuracy"
 
 

@@ -1,7 +1,9 @@
 """Cost figures of models, as rows, and the raw samples behind them, as Parquet."""
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, RowMapping, select
@@ -10,8 +12,12 @@ from explorer.convention import Basis, cost_kind
 from explorer.errors import InputDataError, UsageError
 from explorer.record import Conditions, CostFigure, CostRecord
 from explorer.spec import ModelSpec
+from explorer.store.database import canonical_json
 from explorer.store.rows import append, content_of, current, look_up, plain
 from explorer.store.schema import conditions, costs, models
+
+_NOTES = b"notes"
+"""Key of a Parquet file's metadata."""
 
 
 def put_cost(connection: Connection, record: CostRecord) -> None:
@@ -46,9 +52,9 @@ def put_cost(connection: Connection, record: CostRecord) -> None:
 
 
 def read_costs(
-    connection: Connection, kind: str | None = None, device: str | None = None
+    connection: Connection, kind: str | None = None, device: str | None = None, since: str = ""
 ) -> tuple[CostRecord, ...]:
-    """Return the current cost figures, oldest first."""
+    """Return the current cost figures written at ``since`` (ISO 8601, UTC) or later, oldest first."""
     columns = [column for column in conditions.c if column.name not in ("id", "content", "device")]
     query = (
         select(
@@ -67,6 +73,8 @@ def read_costs(
     )
     if kind is not None:
         query = query.where(costs.c.kind == kind)
+    if since:
+        query = query.where(costs.c.created_at >= since)
     if device is not None:
         query = query.where(costs.c.device == device)
     return tuple(_cost_record(row) for row in connection.execute(query).mappings())
@@ -104,11 +112,19 @@ def as_floats(figure: CostFigure) -> CostFigure:
     )
 
 
-def encode_samples(samples: Sequence[float], warmup: Sequence[float]) -> bytes:
+def encode_samples(
+    samples: Sequence[float], warmup: Sequence[float], notes: Mapping[str, object] | None = None
+) -> bytes:
     """Return raw samples and warm-ups as Parquet: columns ``phase`` and ``value``, in the order taken.
 
+    Args:
+        samples: in the cost kind's unit.
+        warmup: discarded first samples.
+        notes: what was seen beside them; JSON, in the file's metadata under ``notes``.
+
     Raises:
-        InputDataError: no samples, or a sample that is not a finite number of 0 or more.
+        InputDataError: no samples, a sample that is not a finite number of 0 or more, or notes that have
+            no JSON form.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -120,8 +136,19 @@ def encode_samples(samples: Sequence[float], warmup: Sequence[float]) -> bytes:
         raise InputDataError("the samples of a measurement must be finite and 0 or more")
     phase = ["warmup"] * len(warmup) + ["sample"] * len(samples)
     buffer = io.BytesIO()
-    pq.write_table(pa.table({"phase": pa.array(phase), "value": pa.array(values)}), buffer)
+    table = pa.table({"phase": pa.array(phase), "value": pa.array(values)})
+    if notes:
+        table = table.replace_schema_metadata({_NOTES: canonical_json(plain(notes, "notes")).encode()})
+    pq.write_table(table, buffer)
     return buffer.getvalue()
+
+
+def decode_notes(data: bytes) -> dict[str, Any]:
+    """Return what was seen beside the samples; empty where nothing was written down."""
+    import pyarrow.parquet as pq
+
+    found = (pq.read_schema(io.BytesIO(data)).metadata or {}).get(_NOTES)
+    return {} if found is None else dict(json.loads(found))
 
 
 def decode_samples(data: bytes, phase: str) -> np.ndarray:
@@ -137,11 +164,15 @@ def _workload(found: Conditions | None) -> str:
     """Return what was run and on what, versions and power state left out.
 
     A newer software version measures the same thing again and supersedes; another batch size, number
-    of threads or machine measures another thing and stands beside.
+    of threads, memory format or machine measures another thing and stands beside.
     """
     if found is None:
         return ""
-    return f"{found.backend} {found.dtype} b{found.batch} t{found.threads} {found.device} {found.device_name}"
+    parts = [found.backend, found.dtype, f"b{found.batch}", f"t{found.threads}"]
+    # Only where they are not the usual: the key of a row written before these were told apart stays.
+    parts += [] if found.memory_format == "contiguous" else [found.memory_format]
+    parts += [] if found.form == "as-built" else [found.form]
+    return " ".join((*parts, found.device, found.device_name))
 
 
 def _conditions_id(connection: Connection, found: Conditions | None) -> int | None:
@@ -164,6 +195,8 @@ def _cost_record(row: RowMapping) -> CostRecord:
             backend=row["backend"],
             versions=row["versions"],
             power_state=row["power_state"],
+            memory_format=row["memory_format"],
+            form=row["form"],
         )
     return CostRecord(
         model=ModelSpec(row["name"], row["resolution"]),

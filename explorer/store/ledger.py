@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine
@@ -256,7 +257,12 @@ class Store:
     # ---- costs --------------------------------------------------------------------------------
 
     def put_cost(
-        self, record: CostRecord, samples: Sequence[float] | None = None, *, warmup: Sequence[float] = ()
+        self,
+        record: CostRecord,
+        samples: Sequence[float] | None = None,
+        *,
+        warmup: Sequence[float] = (),
+        notes: Mapping[str, object] | None = None,
     ) -> CostRecord:
         """Write a cost figure with its raw samples, and return it with their digest.
 
@@ -264,6 +270,7 @@ class Store:
             record: the figure.
             samples: raw samples in the cost kind's unit, in the order taken.
             warmup: discarded first samples, kept for inspection.
+            notes: what was seen beside the samples, kept with them; JSON.
 
         Raises:
             UsageError: unknown or derived cost kind, device missing or out of place, no resolution.
@@ -272,7 +279,7 @@ class Store:
         costs.require_cost(record)
         record = replace(record, figure=costs.as_floats(record.figure))
         if samples is not None:
-            digest = files.put_bytes(self._files, costs.encode_samples(samples, warmup), "parquet")
+            digest = files.put_bytes(self._files, costs.encode_samples(samples, warmup, notes), "parquet")
             record = replace(record, samples_digest=digest)
         elif record.samples_digest is not None:
             self._require_file(record.samples_digest, "parquet", f"samples of {record.model}")
@@ -280,17 +287,23 @@ class Store:
             costs.put_cost(connection, record)
         return record
 
-    def costs(self, kind: str | None = None, device: str | None = None) -> tuple[CostRecord, ...]:
-        """Return the current cost figures, oldest first.
+    def costs(
+        self, kind: str | None = None, device: str | None = None, *, since: str = ""
+    ) -> tuple[CostRecord, ...]:
+        """Return the current cost figures written at ``since`` (ISO 8601, UTC) or later, oldest first.
 
         A model has one for every basis, convention and workload (dtype, batch, threads, backend, hardware).
         """
         with reading(self._engine) as connection:
-            return costs.read_costs(connection, kind, device)
+            return costs.read_costs(connection, kind, device, since)
 
     def samples(self, digest: str, *, phase: str = "sample") -> np.ndarray:
         """Return the raw samples of a measurement, or its ``warmup``: float64, in the order taken."""
         return costs.decode_samples(files.get_bytes(self._files, digest, "parquet"), phase)
+
+    def sample_notes(self, digest: str) -> dict[str, Any]:
+        """Return what was seen beside a measurement's samples."""
+        return costs.decode_notes(files.get_bytes(self._files, digest, "parquet"))
 
     # ---- designs ------------------------------------------------------------------------------
 

@@ -97,6 +97,8 @@ conditions = Table(
     _text("backend"),
     Column("versions", JSON, nullable=False),
     _text("power_state"),
+    Column("memory_format", String, nullable=False, server_default="contiguous"),
+    Column("form", String, nullable=False, server_default="as-built"),
 )
 """Device, workload and software of a measurement: `explorer.record.Conditions`."""
 
@@ -198,6 +200,19 @@ verifications = _append_only(
     Column("document", JSON, nullable=False),
 )
 """Conformance runs of artefacts: `explorer.store.VerificationRecord`."""
+
+prices = _append_only(
+    "prices",
+    ("device", "purchase", "region", "date", "source"),
+    _text("device"),
+    _text("purchase"),
+    _text("region"),  # empty where it was not said
+    _text("date"),
+    _text("source"),
+    _text("unit"),
+    Column("usd_per_hour", Float, nullable=False),
+)
+"""What an hour of a device costs, written down by the user: `explorer.data.prices.Price`."""
 
 FILE_COLUMNS = (
     (members, "weights_digest", "safetensors"),

@@ -24,7 +24,9 @@ _ACCURACY = "accuracy:Q"
 _HEIGHT = 440
 _UNIT_LABELS = {
     "s": "datum.value < 1e-3 ? format(datum.value * 1e6, '~r') + ' µs' : datum.value < 1 ? "
-    "format(datum.value * 1e3, '~r') + ' ms' : format(datum.value, '~r') + ' s'"
+    "format(datum.value * 1e3, '~r') + ' ms' : format(datum.value, '~r') + ' s'",
+    "J": "format(datum.value, '~s') + 'J'",
+    "USD": "format(datum.value, '~r') + ' USD'",
 }
 
 

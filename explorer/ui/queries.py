@@ -12,15 +12,18 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.analysis.advice import advise
+from explorer.analysis.axis import price_of
 from explorer.analysis.compare import compare
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Advice, Comparison, Front
 from explorer.analysis.search import search
-from explorer.convention import COST_KINDS, CostAxis
+from explorer.convention import COST_KINDS, CostAxis, CostKind
+from explorer.errors import UsageError
 from explorer.question import Budget
 from explorer.report import report_html
 from explorer.spec import Averaging, parse_design
 from explorer.store import Store
+from explorer.workload import Workload
 
 FOLDER_FILES = ("model.onnx", "design.json", "README.md")
 """What a built folder holds, as `explorer.build.artefact` writes it."""
@@ -75,10 +78,25 @@ def axes_of(store: Store) -> tuple[str, ...]:
     for kind in COST_KINDS.values():
         source = kind.derived_from or kind.name
         if kind.needs_device:
-            found += [f"{kind.name}@{device}" for device in devices if (source, device) in stored]
+            able = [device for device in devices if (source, device) in stored and _tells(kind, device)]
+            found += [
+                f"{kind.name}@{device}" for device in able if not kind.needs_price or _priced(store, device)
+            ]
         elif (source, None) in stored:
             found.append(kind.name)
     return tuple(found)
+
+
+def _tells(kind: CostKind, device: str) -> bool:
+    """Tell whether a kind says more than what it comes from: one example's time is the call's at batch 1."""
+    return kind.needs_price or not kind.per_example or Workload.parse(device).batch > 1
+
+
+def _priced(store: Store, device: str) -> bool:
+    try:
+        return price_of(store, Workload.parse(device).device) is not None
+    except UsageError:  # a device of before the table
+        return False
 
 
 @st.cache_resource(max_entries=8, show_spinner="Searching every single, ensemble and cascade ...")

@@ -6,7 +6,14 @@ import pytest
 
 from explorer.convention import Basis
 from explorer.errors import ConventionError, UsageError
-from explorer.measure.latency import latency_figure, measure_interleaved, measure_latency
+from explorer.measure.latency import (
+    Step,
+    Timing,
+    latency_figure,
+    measure_interleaved,
+    measure_latency,
+    normalised_samples_s,
+)
 from explorer.record import LatencyRun
 
 
@@ -234,3 +241,122 @@ def test_runs_under_other_conditions_are_not_pooled(clock, conditions) -> None:
         one.pooled(two)
     with pytest.raises(ConventionError, match="subject: 'a' against 'b'"):
         one.pooled(other)
+
+
+# ---- timers -----------------------------------------------------------------------------------
+
+
+def test_what_precedes_a_call_is_not_timed(clock, conditions) -> None:
+    step = Step(clock.call(0.01), before=clock.call(5.0, name="before"))
+
+    run = measure_interleaved(
+        {"a": step}, conditions=conditions, clock=clock, synchronise=clock.call(0.1, name="wait"),
+        max_seconds=100.0,
+    )["a"]  # fmt: skip
+
+    assert all(s == pytest.approx(0.11) for s in (*run.samples_s, *run.warmup_s))
+    assert clock.log[1:5] == ["before", "wait", "call", "wait"]  # nothing of it is still under way
+
+
+class FakeTimer:
+    """A device's timer: calls take 2 s on the device; the host spent what it is told to."""
+
+    def __init__(self, issue_s: float) -> None:
+        self.issue_s = issue_s
+        self.rounds: list[int] = []
+
+    def round(self, steps):
+        self.rounds.append(len(steps))
+        return [Timing(2.0, host_s=2.5, issue_s=self.issue_s) for step in steps if step.call() is None]
+
+
+@pytest.mark.parametrize(("issue_s", "bound"), [(0.5, False), (1.59, False), (1.6, True), (2.0, True)])
+def test_a_timer_of_the_devices_own(clock, conditions, issue_s, bound) -> None:
+    timer = FakeTimer(issue_s)
+    calls = {name: clock.call(0.1) for name in "abc"}
+
+    runs = measure_interleaved(calls, conditions=conditions, clock=clock, timer=timer)
+
+    assert set(timer.rounds) == {3}
+    assert all(set(run.samples_s) == {2.0} for run in runs.values())
+    assert runs["b"].observations == {
+        "interleaved": 3, "host_median_s": 2.5, "issue_median_s": issue_s, "launch_bound": bound,
+    }  # fmt: skip
+
+
+def test_a_run_alone_by_the_hosts_clock_observes_nothing(clock, conditions) -> None:
+    run = measure_latency(clock.call(0.01), subject="a", conditions=conditions, clock=clock)
+
+    assert run.observations == {}
+
+
+# ---- the reference workload -------------------------------------------------------------------
+
+
+def test_the_reference_runs_in_every_round_and_is_no_result(clock, conditions) -> None:
+    calls = {"a": clock.call(0.01, name="a"), "b": clock.call(0.02, name="b")}
+
+    runs = measure_interleaved(
+        calls, conditions=conditions, clock=clock, reference=clock.call(0.005, name="reference"), warmup=2
+    )
+
+    assert list(runs) == ["a", "b"]
+    rounds = [clock.log[i : i + 3] for i in range(0, len(clock.log), 3)]
+    assert all(sorted(one) == ["a", "b", "reference"] for one in rounds)
+    assert {one.index("reference") for one in rounds} == {0, 1, 2}
+    seen = runs["a"].observations
+    assert len(seen["reference_samples_s"]) == len(runs["a"].samples_s)
+    assert seen["reference_median_s"] == pytest.approx(0.005)
+    assert seen["reference_ratio"] == pytest.approx(1.0)
+    assert normalised_samples_s(runs["b"]) == pytest.approx(runs["b"].samples_s)
+
+
+def test_the_reference_takes_out_what_the_machine_did(clock, conditions) -> None:
+    """Rounds 40 to 79 of 100 are three times slower, for the model and the reference alike."""
+    factors = [1.0] * 40 + [3.0] * 40 + [1.0] * 20
+    model, reference = [0.01 * f for f in factors], [0.005 * f for f in factors]
+
+    run = measure_interleaved(
+        {"a": clock.call(*model)}, conditions=conditions, clock=clock, reference=clock.call(*reference),
+        warmup=0, min_seconds=5.0, max_seconds=(sum(model) + sum(reference)) / 2 - 1e-6,
+    )["a"]  # fmt: skip
+
+    assert len(run.samples_s) == 100
+    assert max(run.samples_s) == pytest.approx(0.03)
+    assert normalised_samples_s(run) == pytest.approx([0.01] * 100)
+    assert run.observations["reference_ratio"] == pytest.approx(1.0)
+
+
+def test_a_reference_that_is_not_steady_does_not_hold_up(clock, conditions) -> None:
+    run = measure_interleaved(
+        {"a": clock.call(0.01)}, conditions=conditions, clock=clock, reference=clock.call(0.01, 0.03)
+    )["a"]
+
+    assert run.stop_reason == "steady"
+    assert sum(run.samples_s) < 0.3
+
+
+def test_pooled_runs_keep_their_references(clock, conditions) -> None:
+    def measure(slow: float) -> LatencyRun:
+        return measure_interleaved(
+            {"a": clock.call(0.01 * slow)}, conditions=conditions, clock=clock,
+            reference=clock.call(0.005 * slow),
+        )["a"]  # fmt: skip
+
+    pooled = measure(1.0).pooled(measure(3.0)).pooled(measure(1.0))
+
+    assert normalised_samples_s(pooled) == pytest.approx([0.01] * len(pooled.samples_s), rel=1e-6)
+
+
+def test_normalising_needs_a_reference(clock, conditions) -> None:
+    run = measure_latency(clock.call(0.01), subject="a", conditions=conditions, clock=clock)
+
+    with pytest.raises(UsageError, match="0 of the reference workload"):
+        normalised_samples_s(run)
+
+
+def test_no_model_has_the_references_name(clock, conditions) -> None:
+    with pytest.raises(UsageError, match="is the reference workload's name"):
+        measure_interleaved(
+            {"reference-1": clock.call(1.0)}, conditions=conditions, reference=clock.call(1.0)
+        )

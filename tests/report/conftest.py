@@ -149,6 +149,7 @@ def make_advice(front: Front) -> Callable[..., Advice]:
             for other in (ensemble, single)
         )
         return Advice(
+            cost_verdict=None,
             question=Budget.parse("macs<=4M"),
             axis=front.axis,
             pool=front.pool,
@@ -178,6 +179,7 @@ def advice(make_advice: Callable[..., Advice]) -> Advice:
 @pytest.fixture
 def evidence() -> Evidence:
     return Evidence(
+        cost_factor=1.0,
         members=tuple(
             MemberRecord(
                 member=member,

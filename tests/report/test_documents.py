@@ -5,8 +5,7 @@ import json
 import pytest
 
 from explorer.analysis.result import Advice, Front
-from explorer.convention import Basis
-from explorer.record import Conditions, Cost, CostFigure, LatencyRun
+from explorer.record import Cost
 from explorer.report import documents
 from explorer.spec import ModelSpec, parse_design
 
@@ -64,28 +63,6 @@ def test_count_document() -> None:
     assert document["flops"] == 14
     assert document["uncounted"] == {"fft": 2}
     assert {"macs", "flops"} <= set(document["conventions"])
-
-
-def test_profile_document_percentiles_are_order_statistics() -> None:
-    conditions = Conditions(
-        device="cpu", device_name="x", dtype="float32", batch=5, threads=1, backend="b", versions={}
-    )
-    run = LatencyRun(
-        subject="net@32",
-        samples_s=tuple(i / 1000 for i in range(101)),
-        warmup_s=(),
-        conditions=conditions,
-        stop_reason="steady",
-    )
-    figure = CostFigure(value=0.05, low=0.04, high=0.06, basis=Basis.MEASURED)
-
-    row = documents.profile_document([(run, figure)])["rows"][0]
-
-    assert row["latency_s"] == pytest.approx({"p50": 0.050, "p90": 0.090, "p99": 0.099})
-    assert row["throughput_per_s"] == pytest.approx(100)
-    assert row["samples"] == 101
-    assert row["model"] == "net@32"
-    assert row["basis"] == "measured"
 
 
 def test_verification_document() -> None:

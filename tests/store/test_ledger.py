@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -316,10 +317,38 @@ def test_costs_of_other_workloads_stand_beside_and_newer_versions_supersede(stor
     put(2)
     put(3, threads=2)
     put(5, versions={"torch": "2.14.0"})
+    put(7, memory_format="channels_last")
+    put(11, form="deploy")
 
-    assert [c.figure.value for c in store.costs("latency")] == [3, 5]
+    assert [c.figure.value for c in store.costs("latency")] == [3, 5, 7, 11]
     assert store.costs("latency")[1].conditions.versions == {"torch": "2.14.0"}
+    assert store.costs("latency")[2].conditions.memory_format == "channels_last"
+    assert store.costs("latency")[3].conditions.form == "deploy"
     assert store.info().superseded == 1
+
+
+def test_what_was_seen_beside_samples_is_kept_with_them(store, make_cost, conditions):
+    figure = CostFigure(value=2.0, low=1.0, high=3.0, basis=Basis.MEASURED)
+    cost = make_cost(kind="latency", device="cpu", figure=figure, conditions=conditions)
+    notes = {"observations": {"clock_mhz": 2400.5, "throttled": ["power"]}, "stop_reason": "steady"}
+
+    kept = store.put_cost(cost, [2.0], notes=notes)
+    bare = store.put_cost(replace(cost, convention="another"), [2.0])
+
+    assert store.sample_notes(kept.samples_digest) == notes
+    assert store.sample_notes(bare.samples_digest) == {}
+    np.testing.assert_array_equal(store.samples(kept.samples_digest), [2.0])
+    with pytest.raises(InputDataError, match=r"notes\.clock"):
+        store.put_cost(cost, [2.0], notes={"clock": float("nan")})
+
+
+def test_only_figures_written_since_a_moment(store, make_cost):
+    store.put_cost(make_cost(3))
+    between = datetime.now(UTC).isoformat(timespec="microseconds")
+    store.put_cost(make_cost(5, kind="parameters"))
+
+    assert [c.figure.value for c in store.costs(since=between)] == [5]
+    assert [c.figure.value for c in store.costs()] == [3, 5]
 
 
 def test_a_count_is_one_figure_however_it_is_written(store, make_cost):

@@ -1,7 +1,9 @@
 import hashlib
+import json
 import shutil
 import sqlite3
 import threading
+from dataclasses import replace
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -17,7 +19,7 @@ from explorer.store.schema import metadata
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "next", "{head}"
 def upgrade():
     op.add_column("members", sa.Column("remark", sa.String()))
     op.execute("UPDATE members SET remark = 'migrated'")
@@ -41,6 +43,20 @@ def hashes(root):
     }
 
 
+def parts_of(statement):
+    """The sorted columns and constraints of a statement: SQLite writes an added column last, on one line."""
+    head, _, rest = statement.partition("(")
+    body, _, tail = rest.rpartition(")")
+    parts, depth = [""], 0
+    for letter in body:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [head, *sorted(" ".join(part.split()) for part in parts), tail]
+
+
 @pytest.fixture
 def with_next(tmp_path, monkeypatch):
     """A version of the program that knows one more step, which may fail at its end."""
@@ -48,12 +64,45 @@ def with_next(tmp_path, monkeypatch):
     def install(then="pass"):
         scripts = tmp_path / "migrations"
         shutil.copytree(migrate.MIGRATIONS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-        (scripts / "versions" / "0002_next.py").write_text(NEXT.format(then=then))
+        (scripts / "versions" / "next.py").write_text(NEXT.format(then=then, head=migrate.HEAD))
         monkeypatch.setattr(migrate, "MIGRATIONS", scripts)
-        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
-        monkeypatch.setattr(migrate, "HEAD", "0002")
+        monkeypatch.setattr(migrate, "REVISIONS", (*migrate.REVISIONS, "next"))
+        monkeypatch.setattr(migrate, "HEAD", "next")
 
     return install
+
+
+def test_a_ledger_of_the_first_format_is_read_with_what_it_did_not_say(tmp_path, monkeypatch, conditions):
+    """Old timings: contiguous, as built; the old label is the new workload; conditions are found again."""
+    with monkeypatch.context() as old:
+        old.setattr(migrate, "REVISIONS", ("0001",))
+        old.setattr(migrate, "HEAD", "0001")
+        Store.open(tmp_path / "store").close()
+    connection = sqlite3.connect(tmp_path / "store" / "ledger.sqlite")
+    said = (conditions.device, conditions.device_name, "float32", 1, 1, "torch-eager")
+    connection.execute(
+        "INSERT INTO conditions VALUES (1, 'old hash', ?, ?, ?, ?, ?, ?, ?, 'unknown')",
+        (*said, json.dumps(dict(conditions.versions))),
+    )
+    connection.execute("INSERT INTO models VALUES (1, 'wrn10-1', 8, 1, 3)")
+    workload = "torch-eager float32 b1 t1 cpu A Processor"
+    connection.execute(
+        "INSERT INTO costs VALUES (1, 1, 'latency', 'cpu-eager', 'measured', 'single-stream-b1', ?, 2, 1, 3, "
+        "'a test', 1, NULL, 'x', 'then', NULL)",
+        (workload,),
+    )
+    connection.commit()
+    connection.close()
+
+    with Store.open(tmp_path / "store") as store:
+        (record,) = store.costs("latency", "cpu/eager")
+        assert record.conditions == conditions
+        assert (record.conditions.memory_format, record.conditions.form) == ("contiguous", "as-built")
+        store.put_cost(replace(record, figure=replace(record.figure, value=2.5)))
+        (newer,) = store.costs("latency", "cpu/eager")
+        assert newer.figure.value == 2.5
+        assert store.info().superseded == 1
+        assert store.info().counts["conditions"] == 1
 
 
 def test_the_migrations_make_exactly_the_schema(store):
@@ -70,11 +119,7 @@ def test_the_migrations_make_the_same_indexes_and_keys_as_the_schema(store, tmp_
     def statements(which):
         with which.connect() as connection:
             rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-            return {
-                name: sorted(part.strip().rstrip(",") for part in sql.splitlines())
-                for name, sql in rows
-                if name != "alembic_version"
-            }
+            return {name: parts_of(sql) for name, sql in rows if name != "alembic_version"}
 
     assert statements(store._engine) == statements(engine)
     engine.dispose()
@@ -99,7 +144,7 @@ def test_a_store_made_now_has_the_newest_revision_and_safe_settings(store):
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
 
 
-@pytest.mark.parametrize("revision", ["0002", "f00dfeed"])
+@pytest.mark.parametrize("revision", ["9999", "f00dfeed"])
 def test_a_newer_ledger_is_refused_and_not_touched(store, revision):
     store.put_weights(b"weights")
     store.close()
@@ -109,7 +154,7 @@ def test_a_newer_ledger_is_refused_and_not_touched(store, revision):
     for create in (True, False):
         with pytest.raises(
             StoreError,
-            match=rf"by a newer version.*'{revision}', this version knows up to '0001'; upgrade scale",
+            match=rf"by a newer version.*'{revision}', this version knows up to '{migrate.HEAD}'; upgrade",
         ):
             Store.open(store.root, create=create)
     assert hashes(store.root) == before
@@ -133,7 +178,7 @@ def test_an_older_ledger_is_migrated_on_opening_with_its_rows(store, make_member
     with_next()
 
     with Store.open(store.root) as again:
-        assert again.info().revision == "0002"
+        assert again.info().revision == "next"
         assert again.info().counts["members"] == 1
         with again._engine.connect() as connection:
             assert connection.exec_driver_sql("SELECT remark FROM members").scalars().all() == ["migrated"]
@@ -142,13 +187,14 @@ def test_an_older_ledger_is_migrated_on_opening_with_its_rows(store, make_member
 def test_a_migration_that_fails_leaves_the_ledger_as_it_was(store, make_member, with_next):
     store.commit_member(make_member(), b"w", {})
     store.close()
+    before = migrate.HEAD
     with_next(then="raise ZeroDivisionError")
 
     with pytest.raises(ZeroDivisionError):
         Store.open(store.root)
 
     connection = sqlite3.connect(store.root / "ledger.sqlite")
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(before,)]
     assert "remark" not in [row[1] for row in connection.execute("PRAGMA table_info(members)")]
     connection.close()
 

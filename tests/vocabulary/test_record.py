@@ -4,7 +4,7 @@ from explorer.errors import ConventionError, ExplorerError, unknown_name
 from explorer.record import DOUBTFUL_SPREAD, Conditions, LatencyRun
 
 
-def run(samples, *, threads=1, subject="wrn10-1@8"):
+def run(samples, *, threads=1, subject="wrn10-1@8", observations=None, form="as-built"):
     conditions = Conditions(
         device="cpu",
         device_name="a processor",
@@ -13,6 +13,7 @@ def run(samples, *, threads=1, subject="wrn10-1@8"):
         threads=threads,
         backend="torch-eager",
         versions={"torch": "2.13.0"},
+        form=form,
     )
     return LatencyRun(
         subject=subject,
@@ -20,6 +21,7 @@ def run(samples, *, threads=1, subject="wrn10-1@8"):
         warmup_s=(0.5,),
         conditions=conditions,
         stop_reason="steady",
+        observations=observations or {},
     )
 
 
@@ -42,9 +44,22 @@ def test_pooling_keeps_every_sample() -> None:
     assert run([1.0, 2.0]).pooled(run([3.0])).samples_s == (1.0, 2.0, 3.0)
 
 
+def test_pooling_keeps_what_both_runs_saw() -> None:
+    first = run([1.0], observations={"driver": "1", "clock_mhz": 5, "throttled": True})
+    second = run([2.0], observations={"driver": "1", "clock_mhz": 7})
+
+    assert first.pooled(second).observations == {
+        "driver": "1",
+        "clock_mhz": (5, 7),
+        "throttled": (True, None),
+    }
+
+
 def test_runs_under_different_conditions_are_not_pooled() -> None:
     with pytest.raises(ConventionError, match="cannot be pooled, they differ in threads: 1 against 2"):
         run([1.0]).pooled(run([1.0], threads=2))
+    with pytest.raises(ConventionError, match="differ in form: 'as-built' against 'deploy'"):
+        run([1.0]).pooled(run([1.0], form="deploy"))
     with pytest.raises(ConventionError, match="subject: 'wrn10-1@8' against 'mlp8x1@8'"):
         run([1.0]).pooled(run([1.0], subject="mlp8x1@8"))
 
