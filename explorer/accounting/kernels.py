@@ -132,8 +132,8 @@ class _Call:
     reads: dict[int, int]
     """Storage -> bytes, the images among them, weights not."""
     writes: dict[int, int]
-    stored: int
-    """Bytes of weights read as the model holds them."""
+    stored: dict[int, int]
+    """The same for the weights that it reads as the model holds them."""
     per_example: bool
     group: int
     """First call of the fused kernel that it belongs to."""
@@ -152,7 +152,8 @@ def _calls(trace: Trace) -> list[_Call]:
         passed = [t for t in read if not t.persistent and t.storage != trace.input_storage]
         reads = {**_bytes_by_storage(passed), **_bytes_by_storage(images)}
         held = [t for t in read if t.persistent and t.storage != trace.input_storage]
-        weights = stored = sum(_bytes_by_storage(held).values())
+        stored = _bytes_by_storage(held)
+        weights = sum(stored.values())
         per_example = not varying.isdisjoint(reads)
         writes = _bytes_by_storage(op.outputs)
         if per_example:
@@ -324,7 +325,8 @@ def _fused_row(calls: Sequence[_Call], written: int, varying: set[int], batch: i
     per_example = any(call.per_example for call in calls)
     share = batch if per_example else 1
     read = sum(size for storage, size in outside.items() if not per_example or storage in varying)
-    weights = sum(call.stored for call in calls) + sum(outside.values()) - read
+    stored = {storage: size for call in calls for storage, size in call.stored.items()}
+    weights = sum(stored.values()) + sum(outside.values()) - read
     head = dict(zip(KERNEL.names[:1] + KERNEL.names[2:], calls[0].row, strict=True))  # type: ignore[index]
     rows = [dict(zip(head, call.row, strict=True)) for call in calls]
     if len(calls) > 1:

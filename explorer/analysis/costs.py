@@ -9,7 +9,7 @@ import numpy as np
 from explorer.accounting.compose import ensemble_cost, worst_cost
 from explorer.analysis.bootstrap import mean_interval
 from explorer.analysis.pool import Pool
-from explorer.convention import Basis, Composition
+from explorer.convention import PREDICTED, Basis, Composition
 from explorer.record import CostFigure
 from explorer.spec import Candidate, CandidateKind, Cascade, Member, ModelSpec, Stage
 
@@ -108,4 +108,7 @@ def _measurement_noise(pool: Pool, stages: tuple[Stage, ...], reached: np.ndarra
         weight = weights[member] if composition is Composition.EXPECTED else 1.0
         below[member.model] += weight * (figure.value - figure.low)
         above[member.model] += weight * (figure.high - figure.value)
+    if pool.basis in PREDICTED:
+        # One predictor's errors have much in common from model to model: they do not average out.
+        return sum(below.values()), sum(above.values())
     return math.hypot(*below.values()), math.hypot(*above.values())

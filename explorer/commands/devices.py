@@ -79,7 +79,7 @@ def fit(table: Path, device: str | None, workers: int | None, as_json: bool) -> 
 @command.command("calibrate")
 @click.argument("workload")
 @click.option(
-    "--models", "runs", default=10, show_default=True, type=click.IntRange(min=3), help="How many to time."
+    "--models", "runs", type=click.IntRange(min=3), help="How many to time.  [default: 10; on CPUs 20]"
 )
 @click.option(
     "--measured",
@@ -87,14 +87,14 @@ def fit(table: Path, device: str | None, workers: int | None, as_json: bool) -> 
     help="Times measured there: `explorer profile --json` output, or a table in timm's form.",
 )
 @json_option
-def calibrate(workload: str, runs: int, measured: Path | None, as_json: bool) -> None:
+def calibrate(workload: str, runs: int | None, measured: Path | None, as_json: bool) -> None:
     """Correct the predictions for a device by a few models timed there.
 
     WORKLOAD is the device and how models run on it: rtx4090/b64/amp. Without --measured, say which models
     to time: those that tell most. With it, keep a corrected predictor for the device.
     """
     from explorer.report.devices import calibrated_text, fitted_document, runs_text
-    from explorer.run.fitting import calibrate_device, planned_runs, read_timed
+    from explorer.run.fitting import calibrate_device, default_runs, planned_runs, read_timed
     from explorer.run.predicting import known_device
     from explorer.run.progress import progress
     from explorer.workload import Workload
@@ -102,7 +102,7 @@ def calibrate(workload: str, runs: int, measured: Path | None, as_json: bool) ->
     wanted = known_device(Workload.parse(workload))
     with progress("calibrate") as update:
         if measured is None:
-            chosen = planned_runs(wanted, runs, update=update)
+            chosen = planned_runs(wanted, runs or default_runs(wanted), update=update)
         else:
             done, before, after = calibrate_device(
                 wanted, read_timed(measured, wanted), source=measured.name, update=update

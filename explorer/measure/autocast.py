@@ -2,7 +2,7 @@
 
 ``torch.autocast`` looks at the device of its operands and leaves meta tensors alone. This mode casts what
 it would cast on a CUDA device, by the operator lists of PyTorch's automatic mixed precision package
-(docs.pytorch.org, "CUDA Op-Specific Behavior"; ``ATen/autocast_mode.h``): products and convolutions in
+(docs.pytorch.org, "CUDA Op-Specific Behavior"; ``ATen/autocast_mode.cpp``): products and convolutions in
 half precision; norms, powers and resizing in float32; softmax and sums from half to float32 in one
 kernel; everything else in the widest type among its operands, which is torch's own promotion. Casts are
 traced like any operator, those of weights too: autocast makes them anew on every pass.
@@ -20,7 +20,8 @@ _HALF = frozenset(
     (
         *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
         *("_conv_forward", "linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv"),
-        *("addmm", "addmv", "addr", "addbmm", "baddbmm", "chain_matmul", "multi_dot", "einsum"),
+        *("addmm", "addmv", "addr", "addbmm", "baddbmm", "chain_matmul", "einsum"),
+        *("linalg_multi_dot", "linalg_vecdot", "conv_tbc"),
         *("scaled_dot_product_attention", "multi_head_attention_forward", "prelu"),
         *("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
     )

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from explorer.accounting.kernels import KINDS
-from explorer.errors import InputDataError
+from explorer.errors import InputDataError, UsageError
 from explorer.prediction.features import WORK
 from explorer.prediction.network import Network
 from explorer.prediction.predictor import LatencyPredictor, Scaling
@@ -41,11 +41,14 @@ def save(predictor: Predictor, path: Path, *, source: str) -> None:
         head, arrays = _rates_document(predictor, source)
     else:
         head, arrays = _network_document(predictor, source)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)  # type: ignore[arg-type]
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)  # type: ignore[arg-type]
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot keep the predictor at {path}: {error}") from error
 
 
 def _rates_document(predictor: RatePredictor, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -126,7 +129,11 @@ def _is_ours(head: Mapping[str, Any]) -> bool:
 
 
 def _rebuilt(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Predictor:
+    if not all(np.isfinite(array).all() for name, array in arrays.items() if name != "head"):
+        raise ValueError("numbers that are not finite")
     if "rates_of" in head:
+        if len(arrays["rates"]) != len(WORK) or arrays["rates"].shape[1] < len(KINDS):
+            raise ValueError("rates of another number of kernels")
         return RatePredictor(
             workload=Workload.parse(head["rates_of"]),
             rates=arrays["rates"],
@@ -143,8 +150,6 @@ def _rebuilt(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Predi
         networks.append(Network(rates=arrays[name].astype(float), weights=weights))
     if not networks or any(network.rates.shape != (len(WORK), len(KINDS)) for network in networks):
         raise ValueError("no networks, or rates of another number of kernels")
-    if not all(np.isfinite(array).all() for name, array in arrays.items() if name != "head"):
-        raise ValueError("numbers that are not finite")
     base = LatencyPredictor(
         workload=Workload.parse(head["workload"]),
         networks=tuple(networks),

@@ -163,7 +163,7 @@ def _mode(amounts: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         value = (torch.sqrt(1 + error**2) - 1).sum() + (own**2).sum() / (2 * SPREAD**2)
         value = value + ((common - centre) ** 2).sum() / (2 * _COMMON_SPREAD**2)
         value.backward()
-        return float(value)
+        return float(value.detach())
 
     optimiser.step(loss)
     return np.asarray(torch.exp(common[:, None] + own).detach().numpy())

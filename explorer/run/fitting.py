@@ -14,6 +14,8 @@ from explorer.prediction import Sample, TransferredPredictor, calibrate, fit, pl
 from explorer.prediction.families import family
 from explorer.prediction.files import save
 from explorer.prediction.library import Answering, file_name, moved_base, user_folder
+from explorer.prediction.predictor import is_cpu
+from explorer.prediction.rates import RatePredictor, fit_rates
 from explorer.profile_record import FittedPredictor
 from explorer.run.kernel_tables import Traced, kernel_tables, needs_autocast
 from explorer.run.predicting import known_device, sample_table
@@ -94,6 +96,11 @@ def base_of(workload: Workload) -> tuple[TransferredPredictor, Answering]:
     return answering.predictor, answering
 
 
+def default_runs(workload: Workload) -> int:
+    """Return how many models to time: rates of a processor's own take more than a correction."""
+    return 20 if is_cpu(workload.device) else 10
+
+
 def planned_runs(
     workload: Workload,
     runs: int,
@@ -144,18 +151,25 @@ def calibrate_device(
         InputDataError: too few models, or times that are not above 0.
         UsageError: nothing to calibrate.
     """
-    predictor, _ = base_of(workload)
     samples, left_out = _timed_samples(timed, workload, cache, update)
-    after = calibrate(predictor, samples)
+    before = None
+    after: TransferredPredictor | RatePredictor
+    if is_cpu(workload.device):
+        # Processors differ in more than their peaks, and this machine's are not known: rates of its own.
+        after = fit_rates(samples)
+    else:
+        predictor, _ = base_of(workload)
+        after = calibrate(predictor, samples)
+        before = _mean_error(predictor, samples)
     target = (folder or user_folder()) / file_name(workload)
     save(after, target, source=source)
-    errors = [
-        sum(abs(f.value / s.seconds - 1) for f, s in zip(p.predict(samples), samples, strict=True))
-        / len(samples)
-        for p in (predictor, after)
-    ]
     written = FittedPredictor(workload=workload, path=str(target), rows=len(samples), left_out=left_out)
-    return written, errors[0], errors[1]
+    return written, before, _mean_error(after, samples)
+
+
+def _mean_error(predictor: TransferredPredictor | RatePredictor, samples: Sequence[Sample]) -> float:
+    figures = predictor.predict(samples)
+    return sum(abs(f.value / s.seconds - 1) for f, s in zip(figures, samples, strict=True)) / len(samples)
 
 
 def read_timed(path: Path, workload: Workload) -> tuple[Timed, ...]:

@@ -28,8 +28,8 @@ from explorer.workload import Precision
 
 _FORMAT = "2"
 """Of the files; another one whenever `explorer.accounting.kernels` describes a pass otherwise."""
-_DAMAGED = (BadZipFile, KeyError, ValueError, EOFError, RuntimeError, zlib.error, TokenError)
-"""What numpy, the zip and the parser of an array's header raise on damaged bytes."""
+_DAMAGED = (BadZipFile, KeyError, ValueError, EOFError, OSError, RuntimeError, zlib.error, TokenError)
+"""What numpy, the zip and the parser of an array's header raise on damaged bytes, or on no file."""
 _POLL_S = 0.2
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -175,7 +175,7 @@ def _read(path: Path) -> KernelTable | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             table = KernelTable(operators=arrays["operators"], fused=arrays["fused"])
-    except (FileNotFoundError, *_DAMAGED):
+    except _DAMAGED:
         return None
     return table if table.operators.dtype == table.fused.dtype == KERNEL else None
 

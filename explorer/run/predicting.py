@@ -229,7 +229,7 @@ def _keep(store: Store, subject: Subject, row: ProfileRow) -> None:
             kind="latency",
             device=str(row.workload),
             figure=row.figure,
-            convention=CONVENTION,
+            convention=f"{CONVENTION}, {row.details.get('predictor')}",
             source=f"explorer {__version__}; {row.details.get('fitted_to')}",
         ),
         None,

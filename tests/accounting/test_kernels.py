@@ -245,6 +245,32 @@ def test_work_on_weights_alone_is_per_call() -> None:
             assert sum(row["read"] + row["weights"] for row in apart) == 3 * weight + F32 * 5
 
 
+def test_a_fused_kernel_reads_the_weights_that_it_works_on_itself() -> None:
+    """A bias looked up and scaled just before it is added: what passes inside is not read."""
+
+    def biased(m, x):
+        scores = x @ x.transpose(-1, -2)
+        return (scores + m.bias.weight.exp() * 2).softmax(-1)
+
+    trace = traced(biased, 7, 3, bias=nn.Linear(7, 7, bias=False))
+    fused = only(kernels(trace, fused=True), "fused_reduction")
+
+    assert (fused["per_example"], fused["operators"]) == (True, 4)
+    assert (fused["read"], fused["written"], fused["weights"]) == (F32 * 49, F32 * 49, F32 * 49)
+    assert only(kernels(trace), "elementwise")["weights"] == F32 * 49, "unfused it reads the result of that"
+
+
+def test_a_weight_used_twice_in_a_fused_kernel_is_read_once() -> None:
+    fused = only(
+        kernels(
+            traced(lambda m, x: torch.tanh(x) * m.w.weight + m.w.weight, 7, w=nn.Linear(7, 1)), fused=True
+        ),
+        "fused_elementwise",
+    )
+
+    assert (fused["operators"], fused["weights"]) == (3, F32 * 7)
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_casting_a_weight_reads_it_and_writes_half(fused) -> None:
     table = kernels(traced(lambda m, x: m.fc(x), 13, autocast=True, fc=nn.Linear(13, 7, False)), fused=fused)

@@ -1,8 +1,7 @@
-"""Mixed precision on meta tensors against torch's own autocast on real ones, and against its lists."""
+"""Mixed precision on meta tensors against torch's own autocast on real ones, and its list for CUDA."""
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
@@ -56,10 +55,6 @@ AGREED = {
     "mean": (lambda a, b: a.mean(0), (4, 6), (1,)),
     "pool": (lambda a, b: F.max_pool2d(a, 2), (2, 3, 6, 6), (1,)),
     "adaptive pool": (lambda a, b: F.adaptive_avg_pool2d(a, 1), (2, 3, 6, 6), (1,)),
-    "resized nearest": (lambda a, b: F.interpolate(a, scale_factor=2), (2, 3, 4, 4), (1,)),
-    "resized": (lambda a, b: F.interpolate(a, scale_factor=2, mode="bilinear"), (2, 3, 4, 4), (1,)),
-    "resized bicubic": (lambda a, b: F.interpolate(a, scale_factor=2, mode="bicubic"), (2, 3, 4, 4), (1,)),
-    "upsample": (lambda a, b: nn.Upsample(scale_factor=2)(a), (2, 3, 4, 4), (1,)),
     "asked for": (lambda a, b: torch.mm(a, b).to(a.dtype), (4, 6), (6, 5)),
     "added in place": (lambda a, b: torch.zeros_like(a).add_(b), (4, 6), (4, 6)),
     "slice": (lambda a, b: a[:, ::2], (4, 6), (1,)),
@@ -140,22 +135,50 @@ def test_kept_in_float32(name) -> None:
     assert result.dtype is torch.float32
 
 
+HALVED = {
+    "conv_tbc": lambda x: torch.conv_tbc(x[None], x.new_empty(1, 8, 3), x.new_empty(3)),
+    "conv3d": lambda x: F.conv3d(x[None, None, None], x.new_empty(2, 1, 1, 2, 2)),
+    "conv_transpose1d": lambda x: F.conv_transpose1d(x, x.new_empty(4, 3, 2)),
+    "conv_transpose3d": lambda x: F.conv_transpose3d(x[None, None, None], x.new_empty(1, 2, 1, 2, 2)),
+    "addmv": lambda x: torch.addmv(x[:, 0], x, x[0]),
+    "addr": lambda x: torch.addr(x, x[:, 0], x[0]),
+    "mv": lambda x: torch.mv(x, x[0]),
+    "addbmm": lambda x: torch.addbmm(x[:, :4], x[None], x[None].mT),
+    "chain_matmul": lambda x: torch.linalg.multi_dot([x, x.T, x]),
+    "linalg_vecdot": lambda x: torch.linalg.vecdot(x, x),
+    "linalg_multi_dot": lambda x: torch.linalg.multi_dot([x, x.T]),
+    "lstm_cell": lambda x: nn.LSTMCell(8, 4, device="meta")(x)[0],
+    "gru_cell": lambda x: nn.GRUCell(8, 4, device="meta")(x),
+    "rnn_tanh_cell": lambda x: nn.RNNCell(8, 4, device="meta")(x),
+    "rnn_relu_cell": lambda x: nn.RNNCell(8, 4, nonlinearity="relu", device="meta")(x),
+}
+
+
+@pytest.mark.parametrize("name", HALVED)
+def test_run_in_half(name) -> None:
+    with Autocast():
+        assert HALVED[name](torch.empty(4, 8, device="meta")).dtype is torch.float16
+
+
+_PROMOTED = {"addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "vdot", "grid_sampler", "index_put"}
+_ELSEWHERE = {*AGREED, *_PROMOTED, "tensordot", "scatter_add", "scaled_dot_product_attention"}
 _LEFT_OUT = re.compile(
-    r".*_loss|binary_cross_entropy.*|kl_div|nuclear_norm|frobenius_norm|linalg_matrix_norm|native_layer_norm"
-    r"|nll_loss2d|_?upsample_.*"
+    r".*_loss|binary_cross_entropy.*|kl_div|nll_loss2d|nuclear_norm|frobenius_norm|linalg_matrix_norm"
+    r"|_?upsample_.*|native_layer_norm|_?convolution|cudnn_.*|_thnn_.*|_scaled_dot_product_.*"
 )
-"""Losses are for training; native_ is what layer_norm becomes; the resizing operators are one function."""
+"""Losses are for training; resizing is one function; the others are what functions named here become."""
 
 
-def test_all_that_torch_lists_for_float32_is_checked_here() -> None:
-    header = Path(torch.__file__).parent / "include/ATen/autocast_mode.h"
-    if not header.is_file():
-        pytest.skip("this torch comes without headers")
-    lists = re.findall(r"#define AT_FORALL_FP32\w*\(_\)((?:.*\\\n)+.*\n)", header.read_text())
-    listed = {name for text in lists for name in re.findall(r"_\((\w+)[,)]", text)}
+def test_all_that_this_torch_registers_for_cuda_is_checked_here() -> None:
+    """The dispatcher's own list, which is there in builds without CUDA as well."""
+    registered = torch._C._dispatch_get_registrations_for_dispatch_key("AutocastCUDA")
+    names = {name.removeprefix("aten::").partition(".")[0] for name in registered}
 
-    assert len(listed) > 50
-    assert {name for name in listed if not _LEFT_OUT.fullmatch(name)} <= set(FLOAT32)
+    assert len(names) > 100
+    unknown = {name for name in names if not _LEFT_OUT.fullmatch(name)}
+    assert unknown <= {*FLOAT32, *HALVED, *_ELSEWHERE}
+    assert {*FLOAT32, *HALVED} - {"rpow", "rdiv", "normalize"} <= names
+    assert not names & {"cat", "stack", "mean", "var", "relu", "gelu", "batch_norm"}, "left to promotion"
 
 
 def test_operands_in_place_and_doubles_are_left_alone() -> None:
@@ -276,7 +299,7 @@ def test_a_softmax_that_gives_its_type_keeps_it() -> None:
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x, y: F.grid_sample(x[None, None], y[None, :, None, :2]),
+        lambda x, y: F.grid_sample(x[None, None], y[None, :, None, :2], align_corners=False),
         lambda x, y: torch.tensordot(x, y, dims=2),
         lambda x, y: torch.addcmul(x, x, y),
         lambda x, y: torch.dot(x[0], y[0]),

@@ -51,7 +51,7 @@ def write_table(folder: Path, device: str, speed: float, *, bad: str = "") -> Pa
 
 @pytest.fixture
 def ways(command: ModuleType, stand_in: SimpleNamespace) -> Any:
-    def kernels(keys: Sequence[tuple[str, int]], update: Any) -> dict[tuple[str, int], Any]:
+    def kernels(keys: Sequence[tuple[str, int]], precision: Any, update: Any) -> dict[tuple[str, int], Any]:
         update(1.0, "traced")
         return {key: "not built" if key[0] == UNTRACEABLE else totals(*key) for key in keys}
 
@@ -66,7 +66,7 @@ def ways(command: ModuleType, stand_in: SimpleNamespace) -> Any:
         fit=stand_in.fit,
         move=lambda samples, target: stand_in.fit(samples),
         calibrate=stand_in.calibrate,
-        plan=lambda samples, runs: range(runs),
+        plan=lambda predictor, samples, runs: range(runs),
         peaks=peaks,
         cause=lambda sample: "mostly pooling",
     )

@@ -18,6 +18,7 @@ from explorer.prediction import LatencyPredictor, Sample, Scaling, calibrate, tr
 from explorer.prediction.files import FORMAT, load, save
 from explorer.prediction.library import file_name
 from explorer.prediction.predictor import LEAST_FAMILIES, LEAST_ROWS
+from explorer.prediction.rates import fit_rates
 from explorer.prediction.transfer import SORTS
 from explorer.workload import Workload
 
@@ -285,3 +286,20 @@ def test_a_failed_write_leaves_what_was_there(kept, made_predictor, monkeypatch)
         save(made_predictor, kept, source="another")
     assert kept.read_bytes() == before
     assert [path.name for path in kept.parent.glob("*.npz")] == [kept.name]
+
+
+def test_rates_come_back_to_the_bit_or_are_refused(made_models, tmp_path):
+    samples = made_models.samples(Workload.parse("cpu/t2"))
+    fitted = fit_rates(samples)
+    path = tmp_path / "cpu_t2.npz"
+    save(fitted, path, source="my CPU")
+    found, source = load(path)
+    assert source == "my CPU"
+    assert found.predict(samples) == fitted.predict(samples)
+    for name in ("workload", "low", "high", "rows", "families", "batches"):
+        assert getattr(found, name) == getattr(fitted, name), name
+    broken = fitted.rates.copy()
+    broken[1, 2] = np.inf
+    for rates in (None, fitted.rates[:2], fitted.rates[:, :5], broken):
+        save(fitted, path, source="")
+        assert "is damaged" in refusal(rewritten(path, rates=rates))

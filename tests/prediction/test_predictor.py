@@ -15,7 +15,7 @@ from explorer.prediction.predictor import (
     LEAST_FAMILIES,
     LEAST_ROWS,
     _least_relative_error,
-    _quantile,
+    conformal,
     is_cpu,
     pack,
 )
@@ -125,10 +125,10 @@ def test_the_centre_moves_with_the_ratios(ratios, factor) -> None:
 @pytest.mark.parametrize(
     ("count", "low", "high"), [(99, 5, 95), (19, 1, 19), (10, 1, 10), (199, 10, 190), (100, 5, 96)]
 )
-def test_quantiles_by_the_n_plus_one_rule(count, low, high) -> None:
+def testconformals_by_the_n_plus_one_rule(count, low, high) -> None:
     errors = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))
 
-    assert (_quantile(errors, 0.05), _quantile(errors, 0.95)) == (low, high)
+    assert (conformal(errors, 0.05), conformal(errors, 0.95)) == (low, high)
 
 
 # ---- which table --------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_transfer_scores_both_steps(stand_in: SimpleNamespace) -> None:
         target,
         move=scaled(0.6, stand_in),
         calibrate=stand_in.calibrate,
-        plan=lambda rows, runs: range(runs),
+        plan=lambda predictor, rows, runs: range(runs),
         runs=10,
     )
 
@@ -128,7 +128,7 @@ def test_neither_fit_nor_calibration_nor_plan_sees_what_is_asked(stand_in: Simpl
             assert not self.known & {sample.family for sample in samples}
             return self.inner.predict(samples)
 
-    def plan(rows: Sequence[Any], runs: int) -> list[int]:
+    def plan(predictor: Any, rows: Sequence[Any], runs: int) -> list[int]:
         assert all(np.isnan(row.seconds) for row in rows)
         assert {row.family for row in rows} == seen[-1]
         return list(range(0, 5 * runs, 5))
@@ -149,7 +149,7 @@ def test_neither_fit_nor_calibration_nor_plan_sees_what_is_asked(stand_in: Simpl
 def test_no_runs_is_no_calibration(stand_in: SimpleNamespace) -> None:
     rows = stand_in.rows(RATES)
     score = score_transfer(
-        rows, rows, move=scaled(1, stand_in), calibrate=stand_in.calibrate, plan=lambda r, n: [], runs=0
+        rows, rows, move=scaled(1, stand_in), calibrate=stand_in.calibrate, plan=lambda p, r, n: [], runs=0
     )
 
     assert score.calibrated is score.calibrated_interval is score.calibrated_coverage90 is None
@@ -161,8 +161,10 @@ def test_a_planner_that_repeats_itself_or_has_too_few_rows_is_noticed(stand_in: 
     move = scaled(1, stand_in)
 
     with pytest.raises(ValueError, match="3 different rows"):
-        score_transfer(rows, rows, move=move, calibrate=stand_in.calibrate, plan=lambda r, n: [0] * n, runs=3)
+        score_transfer(
+            rows, rows, move=move, calibrate=stand_in.calibrate, plan=lambda p, r, n: [0] * n, runs=3
+        )
     with pytest.raises(InputDataError, match="200 calibration runs"):
         score_transfer(
-            rows, rows, move=move, calibrate=stand_in.calibrate, plan=lambda r, n: range(n), runs=200
+            rows, rows, move=move, calibrate=stand_in.calibrate, plan=lambda p, r, n: range(n), runs=200
         )

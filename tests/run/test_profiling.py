@@ -427,7 +427,7 @@ def test_sigint_ends_with_130_and_what_was_timed_is_there(tmp_path):
     """The real command, interrupted once the first rows are in the store; then it goes on from there."""
     arguments = [
         sys.executable, "-m", "explorer.cli", "profile", "wrn10-0.25@8", "--device", "cpu/eager",
-        "--batch", "1,2,4,8,16,32", "--seconds", "1", "--repeat", "5", "--store", str(tmp_path / "store"),
+        "--batch", "1,2,4,8", "--seconds", "1", "--repeat", "3", "--store", str(tmp_path / "store"),
     ]  # fmt: skip
     running = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -441,7 +441,7 @@ def test_sigint_ends_with_130_and_what_was_timed_is_there(tmp_path):
             except Exception:
                 continue  # it is being made
     os.kill(running.pid, signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=180)
 
     assert running.returncode == 130
     assert "interrupted; the same command continues" in err
