@@ -134,7 +134,7 @@ def test_a_few_runs_correct_a_device(predictors, runs, made_models):
     told, before, after = calibrate_device(H100, runs(12), source="runs.json")
     assert told.path == str(predictors / "h100-sxm_amp.npz")
     assert (told.rows, told.workload) == (12, H100)
-    assert after < 0.5 * before
+    assert after < 0.6 * before
     found = find_predictor(H100)
     assert (found.source, found.notes, found.predictor.runs) == ("runs.json", (), 12)
     assert found.predictor.batches == (256, 256)
