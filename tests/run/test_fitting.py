@@ -150,7 +150,7 @@ def test_a_few_runs_correct_a_device(predictors, runs, made_models):
         return np.mean([abs(np.log(f.value / t)) for f, t in zip(figures, truth, strict=True)])
 
     first, second = moved.predict(unseen), found.predictor.predict(unseen)
-    assert error(second) < 0.7 * error(first)
+    assert error(second) < 0.8 * error(first)
     assert all(b.high / b.low < a.high / a.low for a, b in zip(first, second, strict=True))
     assert {figure.basis for figure in second} == {Basis.TRANSFERRED}
 
