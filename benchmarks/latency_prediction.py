@@ -413,6 +413,7 @@ def product(options: argparse.Namespace, given: Mapping[str, tuple[float, float]
         sample=prediction.Sample,
         fit=prediction.fit,
         move=move,
+        # it is given what `move` made, which the benchmark's own type of a predictor does not say
         calibrate=lambda moved, runs: prediction.calibrate(moved, runs),  # type: ignore[arg-type]
         plan=plan,
         peaks=peaks,

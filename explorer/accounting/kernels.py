@@ -327,6 +327,7 @@ def _fused_row(calls: Sequence[_Call], written: int, varying: set[int], batch: i
     read = sum(size for storage, size in outside.items() if not per_example or storage in varying)
     stored = {storage: size for call in calls for storage, size in call.stored.items()}
     weights = sum(stored.values()) + sum(outside.values()) - read
+    # numpy types a structured dtype's names as perhaps None
     head = dict(zip(KERNEL.names[:1] + KERNEL.names[2:], calls[0].row, strict=True))  # type: ignore[index]
     rows = [dict(zip(head, call.row, strict=True)) for call in calls]
     if len(calls) > 1:

@@ -109,7 +109,9 @@ def fit(samples: Sequence[Sample], *, seed: int = 0) -> LatencyPredictor:
     Raises:
         InputDataError: times that are not above 0, several workloads, or too few models or families.
     """
-    workload = _one_workload(samples)
+    _require_enough(samples)
+    workload = one_workload(samples)
+    require_times(samples)
     fold = folds([sample.family for sample in samples])
     seconds = np.array([sample.seconds / sample.batch for sample in samples])
     kernels = pack(samples, Scaling())
@@ -200,17 +202,33 @@ def conformal(errors: np.ndarray, level: float) -> float:
     return float(np.sort(errors)[min(max(step - 1, 0), count - 1)])
 
 
-def _one_workload(samples: Sequence[Sample]) -> Workload:
+def one_workload(samples: Sequence[Sample]) -> Workload:
+    """Return what all samples, one at least, ran under; batch left out.
+
+    Raises:
+        InputDataError: several workloads.
+    """
     kinds = {dataclasses.replace(sample.workload, batch=1) for sample in samples}
     if len(kinds) > 1:
         raise InputDataError(f"times of several workloads: {', '.join(map(str, sorted(kinds)))}; wanted one")
+    return kinds.pop()
+
+
+def require_times(samples: Sequence[Sample]) -> None:
+    """Refuse samples that were not timed.
+
+    Raises:
+        InputDataError: a time that is not above 0.
+    """
     bad = [sample for sample in samples if not 0 < sample.seconds < math.inf]
     if bad:
         raise InputDataError(f"{bad[0].model} took {bad[0].seconds} s; wanted times above 0")
+
+
+def _require_enough(samples: Sequence[Sample]) -> None:
     families = {sample.family for sample in samples}
     if len(samples) < LEAST_ROWS or len(families) < LEAST_FAMILIES:
         raise InputDataError(
             f"{len(samples)} measured models of {len(families)} families; a fit wants {LEAST_ROWS} of "
             f"{LEAST_FAMILIES}: measure more, or calibrate a predictor of another device"
         )
-    return kinds.pop()

@@ -17,7 +17,7 @@ from explorer.accounting.kernels import KIND, KINDS
 from explorer.convention import Basis
 from explorer.errors import InputDataError, UsageError
 from explorer.prediction.features import WORK, work
-from explorer.prediction.predictor import LEVEL, Sample, conformal
+from explorer.prediction.predictor import LEVEL, Sample, conformal, one_workload, require_times
 from explorer.record import CostFigure
 from explorer.workload import Runtime, Workload
 
@@ -76,17 +76,13 @@ def fit_rates(samples: Sequence[Sample]) -> RatePredictor:
         InputDataError: too few models or families, several workloads, or times that are not above 0.
     """
     families = np.array([sample.family for sample in samples])
-    workloads = {dataclasses.replace(sample.workload, batch=1) for sample in samples}
     if len(samples) < LEAST_ROWS or len(set(families)) < LEAST_FAMILIES:
         raise InputDataError(
             f"{len(samples)} measured models of {len(set(families))} families; "
             f"rates want {LEAST_ROWS} of {LEAST_FAMILIES}"
         )
-    if len(workloads) > 1:
-        raise InputDataError(f"times of several workloads: {', '.join(map(str, sorted(workloads)))}")
-    bad = [sample for sample in samples if not 0 < sample.seconds < math.inf]
-    if bad:
-        raise InputDataError(f"{bad[0].model} took {bad[0].seconds} s; wanted times above 0")
+    workload = one_workload(samples)
+    require_times(samples)
     seconds = np.array([sample.seconds / sample.batch for sample in samples])
     amounts = _amounts(samples)
     unseen = np.zeros(len(samples))
@@ -96,7 +92,7 @@ def fit_rates(samples: Sequence[Sample]) -> RatePredictor:
     off = np.log(seconds) - unseen
     batches = [sample.batch for sample in samples]
     return RatePredictor(
-        workload=workloads.pop(),
+        workload=workload,
         rates=_mode(amounts, seconds),
         low=max(-conformal(off, (1 - LEVEL) / 2), 0.0),
         high=max(conformal(off, (1 + LEVEL) / 2), 0.0),

@@ -17,7 +17,7 @@ from explorer.accounting.kernels import KIND
 from explorer.convention import Basis
 from explorer.errors import InputDataError, UsageError
 from explorer.prediction.network import Kernels
-from explorer.prediction.predictor import LatencyPredictor, Sample, Scaling, pack
+from explorer.prediction.predictor import LatencyPredictor, Sample, Scaling, pack, require_times
 from explorer.record import CostFigure
 from explorer.workload import Workload
 
@@ -121,9 +121,7 @@ def calibrate(predictor: TransferredPredictor, measured: Sequence[Sample]) -> Tr
         raise InputDataError(
             f"{len(measured)} runs do not calibrate a predictor; wanted {LEAST_RUNS} or more"
         )
-    bad = [sample for sample in measured if not 0 < sample.seconds < np.inf]
-    if bad:
-        raise InputDataError(f"{bad[0].model} took {bad[0].seconds} s; wanted times above 0")
+    require_times(measured)
     moved = predictor._as_base(measured)
     centre = predictor.base.log_seconds(moved)
     seconds = np.array([sample.seconds / sample.batch for sample in measured])

@@ -123,14 +123,11 @@ def _in_parallel(
 
 
 def _start() -> None:
-    from explorer.measure.meta_speed import KernelsOnce
     from zoo.timm_bridge import declare_torchvision_ops
 
     settle_in()
     declare_torchvision_ops()
     import timm  # noqa: F401  (its import is most of a worker's start)
-
-    KernelsOnce()
 
 
 def trace_kernels(wanted: Traced, folder: Path) -> KernelTable | str:
@@ -148,6 +145,7 @@ def trace_kernels(wanted: Traced, folder: Path) -> KernelTable | str:
 
     shape = (TRACE_BATCH, wanted.channels, wanted.resolution, wanted.resolution)
     try:
+        # `make` says object, as naming nn.Module would import torch in the parent
         model, _ = build_on_meta(make)  # type: ignore[arg-type]
         table = kernel_table(trace_model(model, shape, own=True, autocast=wanted.autocast))
     except (ExplorerError, ZooError) as error:
