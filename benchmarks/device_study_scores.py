@@ -21,7 +21,6 @@ from explorer.prediction.families import family
 from explorer.prediction.files import load
 from explorer.prediction.library import FOLDER_VARIABLE, moved_base, peaks_scaling
 from explorer.prediction.predictor import is_cpu
-from explorer.prediction.scores import per_example
 from explorer.prediction.transfer import LEAST_RUNS
 from explorer.record import CostFigure
 from explorer.run.kernel_tables import Traced, needs_autocast
@@ -235,7 +234,7 @@ def _decisions(
     figures: Sequence[CostFigure], tested: Sequence[Sample], places: Sequence[int]
 ) -> tuple[DecisionBin, ...]:
     return decision_test(
-        [per_example(figures[place], tested[place].batch) for place in places],
+        [figures[place].per_example(tested[place].batch) for place in places],
         np.array([tested[place].seconds / tested[place].batch for place in places]),
         [tested[place].model for place in places],
     )

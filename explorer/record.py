@@ -199,6 +199,12 @@ class CostFigure:
     high: float
     basis: Basis
 
+    def per_example(self, batch: int) -> "CostFigure":
+        """Return one example's share of a figure of a call of ``batch``."""
+        return CostFigure(
+            value=self.value / batch, low=self.low / batch, high=self.high / batch, basis=self.basis
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRecord:

@@ -240,7 +240,4 @@ def energy_bound(
     bound = rated.bound(entry, latency)
     if bound is None:
         return EnergyAnswer(figure=None, run=None, reason=f"{reason}; {rated.missing_reason(entry, latency)}")
-    figure = CostFigure(
-        value=bound.value / batch, low=bound.low / batch, high=bound.high / batch, basis=bound.basis
-    )
-    return EnergyAnswer(figure=figure, run=None, reason=reason)
+    return EnergyAnswer(figure=bound.per_example(batch), run=None, reason=reason)

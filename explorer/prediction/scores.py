@@ -146,7 +146,7 @@ def score_table(
         interval=accuracy_interval(predicted, seconds, [sample.family for sample in samples]),
         coverage90=coverage(low, high, seconds),
         decisions=decision_test(
-            [per_example(figure, sample.batch) for figure, sample in zip(figures, samples, strict=True)],
+            [figure.per_example(sample.batch) for figure, sample in zip(figures, samples, strict=True)],
             seconds / batch,
             models,
         ),
@@ -207,13 +207,6 @@ def score_transfer(
         peaks_coverage90=first_coverage,
         calibrated_coverage90=second[2],
         calibration_models=tuple(ran),
-    )
-
-
-def per_example(figure: CostFigure, batch: int) -> CostFigure:
-    """Return the cost of one example from that of a call."""
-    return dataclasses.replace(
-        figure, value=figure.value / batch, low=figure.low / batch, high=figure.high / batch
     )
 
 

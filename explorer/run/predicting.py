@@ -281,13 +281,8 @@ def _with_energy(row: ProfileRow) -> ProfileRow:
     """Return the row with the most an example can take in energy: rated power for the predicted time."""
     if row.figure is None:
         return row
-    batch, device = row.workload.batch, row.workload.device
-    figure = dataclasses.replace(
-        row.figure,
-        value=row.figure.value / batch,
-        low=row.figure.low / batch,
-        high=row.figure.high / batch,
-    )
+    device = row.workload.device
+    figure = row.figure.per_example(row.workload.batch)
     try:
         entry = find_device_entry(device)
     except UsageError as error:

@@ -308,8 +308,7 @@ def _bound_of(row: ProfileRow, chip: Chip) -> EnergyPart:
     if figure is None:
         why = rated.missing_reason(chip.device, row.figure) or "energy unknown"
         return EnergyPart(figure=None, reason=f"{reason}; {why}")
-    batch = row.workload.batch
-    figure = replace(figure, value=figure.value / batch, low=figure.low / batch, high=figure.high / batch)
+    figure = figure.per_example(row.workload.batch)
     return EnergyPart(
         figure=figure, reason=reason, details={"tdp_w": chip.device.tdp_w, "device": chip.device.name}
     )
