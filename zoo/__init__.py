@@ -1,7 +1,10 @@
 """Scalable model families and the loop that trains members. Knows torch, never `explorer`."""
 
-from zoo import mlp, mobile, timm_bridge, wide_resnet
+from zoo import batch_ensemble, mimo, mlp, mobile, packed, shared_trunk, timm_bridge, wide_resnet
 from zoo.classifier import Classifier, build_classifier
+from zoo.inference import predict
+from zoo.inner_ensemble import InnerEnsemble
+from zoo.job import Progress, Trained, TrainingStopped, TrainJob
 from zoo.recipes import RECIPES, Recipe, recipe
 from zoo.registry import (
     Family,
@@ -13,19 +16,23 @@ from zoo.registry import (
     family_of,
     register,
 )
-from zoo.train import Progress, Trained, TrainJob, predict, train
+from zoo.stacked import train_stacked
+from zoo.step_time import step_seconds
+from zoo.train import train
 
-for _family in (wide_resnet.FAMILY, mlp.FAMILY, mobile.FAMILY, timm_bridge.FAMILY):
-    register(_family)
+for _module in (wide_resnet, mimo, batch_ensemble, packed, shared_trunk, mlp, mobile, timm_bridge):
+    register(_module.FAMILY)
 
 __all__ = [
     "RECIPES",
     "Classifier",
     "Family",
+    "InnerEnsemble",
     "Progress",
     "Recipe",
     "TrainJob",
     "Trained",
+    "TrainingStopped",
     "ZooError",
     "build",
     "build_classifier",
@@ -36,5 +43,7 @@ __all__ = [
     "predict",
     "recipe",
     "register",
+    "step_seconds",
     "train",
+    "train_stacked",
 ]

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import os
+import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,16 @@ def save(path: Path, identity: Mapping[str, object], payload: Mapping[str, Any])
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def epochs_done(path: Path) -> int:
+    """Return how many epochs the checkpoint at ``path`` keeps; 0 where there is none that is whole."""
+    try:
+        _, _, body = path.read_bytes().split(b"\n", 2)
+        payload = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)["payload"]
+    except (FileNotFoundError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return 0
+    return len(payload["curves"][0] if "curves" in payload else payload["curve"])
 
 
 def load(path: Path, identity: Mapping[str, object]) -> Mapping[str, Any]:

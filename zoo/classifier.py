@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from zoo.inner_ensemble import InnerEnsemble
 from zoo.registry import ZooError, build, default_resolution
 
 
@@ -41,6 +42,32 @@ class Classifier(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map ``[example, channel, height, width]`` to logits ``[example, class]``."""
         return self.net(self.preprocess(images))
+
+    @property
+    def members(self) -> int:
+        """Networks inside this one; 1 for a plain network."""
+        return self.net.members if isinstance(self.net, InnerEnsemble) else 1
+
+    @property
+    def independent_inputs(self) -> bool:
+        """Whether the members inside see images of their own in training (MIMO, arXiv 2010.06610)."""
+        return isinstance(self.net, InnerEnsemble) and self.net.independent_inputs
+
+    def member_logits(self, images: torch.Tensor, orders: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the logits ``[member, example, class]`` of each network inside.
+
+        Args:
+            images: float32 ``[example, channel, height, width]`` in [0, 1].
+            orders: which of the images each member sees, ``[member, example]``; None for all the same.
+
+        Raises:
+            ZooError: ``orders`` for a network whose members cannot see images of their own.
+        """
+        if orders is not None and not self.independent_inputs:
+            raise ZooError("orders are for networks whose members see images of their own")
+        if isinstance(self.net, InnerEnsemble):
+            return self.net.member_logits(self.preprocess(images), orders)
+        return self.net(self.preprocess(images))[None]
 
 
 def build_classifier(

@@ -56,15 +56,19 @@ def deterministic(seed: int, *, threads: int, device: str) -> Iterator[None]:
         torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.backends.cudnn.deterministic,
         torch.backends.cudnn.benchmark,
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
     )
     with torch.random.fork_rng(devices=[torch.device(device)] if on_cuda else []):
         try:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+            # Filling every fresh tensor guards against reading it unwritten; it costs a kernel each.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
             torch.manual_seed(seed)
             yield
         finally:
             torch.set_num_threads(before[0])
             torch.use_deterministic_algorithms(before[1], warn_only=before[2])
-            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[3:]
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[3:5]
+            torch.utils.deterministic.fill_uninitialized_memory = before[5]  # type: ignore[attr-defined]

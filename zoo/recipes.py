@@ -15,13 +15,17 @@ ONECYCLE_START = 0.1
 """Share of the peak learning rate at which the ``onecycle`` schedule starts."""
 ONECYCLE_RISE = 0.25
 """Share of the training after which ``onecycle`` reaches its peak."""
+PRECISIONS = ("float32", "bfloat16")
+SNAPSHOT_STRETCH = 2
+"""Epochs of a cyclic run over those of the recipe it derives from, where the caller says none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How members are trained: SGD with momentum, one schedule, three augmentations.
 
-    Weight decay acts on weights of convolutions and linear layers, not on biases and norms.
+    Weight decay acts on weights of convolutions and linear layers, not on biases and norms. Fields with a
+    default came later: at their default they take no part in the id, so older ids stay what they were.
     """
 
     name: str
@@ -44,6 +48,18 @@ class Recipe:
     """Whether half the images are mirrored left to right."""
     cutout: int
     """Side of a random black square in pixels (arXiv 1708.04552); 0 for none."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward pass in training, by autocast; weights, their steps and the loss stay float32."""
+    base: str = ""
+    """Id of the recipe this one derives from, whose members it may be compared with."""
+    teacher: str = ""
+    """Design whose averaged probabilities are the labels (soft labels only: MEAL V2, arXiv 2009.08453),
+    as canonical text, members with their recipes; empty for the data set's labels."""
+    cycles: int = 1
+    """Times the rate falls from its peak to 0 (warm restarts, arXiv 1608.03983, equation 5 with equal
+    periods; as in snapshot ensembles, arXiv 1704.00109, equation 2)."""
+    snapshot: int = 0
+    """Which cycle's end the network is taken from, 1 to ``cycles``; 0 for the end of the training."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -64,14 +80,54 @@ class Recipe:
             ),
             (self.crop_padding < 0, f"crop_padding must be at least 0, got {self.crop_padding}"),
             (self.cutout < 0, f"cutout must be at least 0, got {self.cutout}"),
+            *self._problems_of_derived(),
         ]
         for wrong, message in problems:
             if wrong:
                 raise ZooError(f"recipe {self.name!r}: {message}")
 
+    def _problems_of_derived(self) -> list[tuple[bool, str]]:
+        cyclic = self.cycles > 1
+        return [
+            (
+                self.precision not in PRECISIONS,
+                f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}",
+            ),
+            (self.cycles < 1, f"cycles must be at least 1, got {self.cycles}"),
+            (
+                cyclic and self.schedule != "cosine",
+                f"{self.cycles} cycles need the schedule cosine, got {self.schedule}",
+            ),
+            (
+                cyclic and self.warmup_epochs > 0,
+                f"{self.cycles} cycles take no warm-up, got {self.warmup_epochs} epochs",
+            ),
+            (
+                cyclic and self.epochs % self.cycles != 0,
+                f"epochs must be a multiple of the {self.cycles} cycles, got {self.epochs}",
+            ),
+            (self.snapshot != 0 and not cyclic, f"snapshot {self.snapshot} needs at least 2 cycles, got 1"),
+            (
+                not 0 <= self.snapshot <= self.cycles,
+                f"snapshot must be from 0 to {self.cycles}, the number of cycles, got {self.snapshot}",
+            ),
+            (
+                bool(self.teacher) and cyclic,
+                f"a teacher and {self.cycles} cycles of snapshots exclude each other",
+            ),
+            (
+                bool(self.teacher) and self.label_smoothing > 0,
+                f"a teacher's labels are soft already: label_smoothing must be 0, got {self.label_smoothing}",
+            ),
+        ]
+
     def settings(self) -> dict[str, object]:
-        """Return every setting by name, as plain JSON values."""
-        return dataclasses.asdict(self)
+        """Return the settings by name, as plain JSON values; those with a default only where they differ."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.default is dataclasses.MISSING or getattr(self, field.name) != field.default
+        }
 
     @property
     def id(self) -> str:
@@ -83,9 +139,67 @@ class Recipe:
         """Return the recipe stretched or cut to ``epochs``: another recipe, with another id."""
         return dataclasses.replace(self, epochs=epochs)
 
+    @property
+    def base_id(self) -> str:
+        """Id of the recipe this one derives from; its own id, where it derives from none."""
+        return self.base or self.id
+
+    @property
+    def run(self) -> "Recipe":
+        """The recipe of the training run this network comes from: one and the same for all its snapshots."""
+        if self.snapshot == 0:
+            return self
+        return dataclasses.replace(self, name=f"snapshots{self.cycles}", snapshot=0)
+
+    def distilled(self, teacher: str) -> "Recipe":
+        """Return the recipe that trains on a teacher's probabilities instead of labels (arXiv 2009.08453).
+
+        Args:
+            teacher: canonical text of the teacher's design, members with their recipes.
+
+        Raises:
+            ZooError: an empty ``teacher``, or a recipe with cycles.
+        """
+        if not teacher:
+            raise ZooError(f"recipe {self.name!r}: distilling needs a teacher's design, got an empty text")
+        return dataclasses.replace(
+            self, name="distilled", base=self.base_id, teacher=teacher, label_smoothing=0.0
+        )
+
+    def snapshots(self, cycles: int = 4, epochs: int | None = None) -> tuple["Recipe", ...]:
+        """Return one recipe for each cycle's end of one cyclic training (arXiv 1704.00109).
+
+        All share one `run`: training one of them makes the networks of all.
+
+        Args:
+            cycles: falls of the rate from its peak to 0, at least 2.
+            epochs: of the whole run, a multiple of ``cycles``; None takes twice this recipe's, rounded up.
+
+        Raises:
+            ZooError: fewer than 2 cycles, epochs that are no multiple of them, or a recipe with a teacher.
+        """
+        if cycles < 2:
+            raise ZooError(f"recipe {self.name!r}: snapshots need at least 2 cycles, got {cycles}")
+        each = -(-SNAPSHOT_STRETCH * self.epochs // cycles)
+        return tuple(
+            dataclasses.replace(
+                self,
+                name=f"snapshot{number}of{cycles}",
+                base=self.base_id,
+                schedule="cosine",
+                warmup_epochs=0.0,
+                epochs=each * cycles if epochs is None else epochs,
+                cycles=cycles,
+                snapshot=number,
+            )
+            for number in range(1, cycles + 1)
+        )
+
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
     """Return the learning rate after the share ``progress`` in [0, 1) of the training."""
+    if recipe.cycles > 1:
+        progress = progress * recipe.cycles % 1.0
     if recipe.schedule == "onecycle":
         if progress < ONECYCLE_RISE:
             share = ONECYCLE_START + (1 - ONECYCLE_START) * progress / ONECYCLE_RISE
@@ -144,11 +258,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             warmup_epochs=0.0,
             crop_padding=2,
         ),
+        "cifar10": dataclasses.replace(_STANDARD, name="cifar10", epochs=60, precision="bfloat16"),
     }
 )
 """``standard``: natural images, flip and crop. ``plain``: small crops only, for images that must not be
 mirrored. ``quick``: 8x8 digits in seconds. ``reference``: the shipped study's, short enough for a CPU; half
-the batch of ``standard`` makes up in steps for a third of its epochs."""
+the batch of ``standard`` makes up in steps for a third of its epochs. ``cifar10``: for a CUDA device; 60
+epochs under a cosine, where the published protocol of wide ResNets takes 200 with steps down by 5 at 60,
+120 and 160 (arXiv 1605.07146, section 3; batch, rate, momentum and decay are the published ones)."""
 
 
 def recipe(name: str) -> Recipe:

@@ -4,9 +4,11 @@ Pre-activation blocks (BN-ReLU-conv twice), three groups at full, half and quart
 stem has 16 channels at every width, as published. Works from 8x8 pixels upward and at any channel number.
 """
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +51,38 @@ class WideResNetConfig:
         return tuple(max(1, int(base * self.width + 0.5)) for base in GROUP_CHANNELS)
 
 
+class ConvMaker(Protocol):
+    """``(inputs, outputs, kernel, stride)`` -> convolution without bias that keeps the size over stride."""
+
+    def __call__(self, inputs: int, outputs: int, kernel: int, stride: int, /) -> nn.Module:
+        """Return the convolution."""
+
+
+def plain_conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
+    """Return an ordinary convolution without bias that keeps the size, over ``stride``."""
+    return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+def _unchanged(channels: int) -> int:
+    return channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """What a wide ResNet is made of; other layers on the same plan make other networks."""
+
+    conv: ConvMaker = plain_conv
+    """All convolutions but the stem."""
+    stem: ConvMaker = plain_conv
+    linear: Callable[[int, int], nn.Linear] = nn.Linear
+    """``(features, classes)`` -> the head."""
+    channels: Callable[[int], int] = _unchanged
+    """Channels of the plan -> channels that are built, of the stem and of the groups."""
+
+
+PLAIN = Layers()
+
+
 class Block(nn.Module):
     """Pre-activation residual block of two 3x3 convolutions.
 
@@ -56,14 +90,14 @@ class Block(nn.Module):
     authors' code; elsewhere it is the untouched input.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, layers: Layers = PLAIN) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.conv1 = layers.conv(inputs, outputs, 3, stride)
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.conv2 = layers.conv(outputs, outputs, 3, 1)
         changes = inputs != outputs or stride != 1
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False) if changes else None
+        self.shortcut = layers.conv(inputs, outputs, 1, stride) if changes else None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map ``[example, channel, height, width]`` to the block's channels and stride."""
@@ -72,33 +106,52 @@ class Block(nn.Module):
         return shortcut + self.conv2(F.relu(self.norm2(self.conv1(active))))
 
 
+def group(config: WideResNetConfig, index: int, layers: Layers = PLAIN) -> nn.Sequential:
+    """Return the blocks of group ``index`` (0, 1, 2); all but the first group halve the resolution."""
+    planned = (STEM_CHANNELS, *config.channels)
+    inputs, outputs = layers.channels(planned[index]), layers.channels(planned[index + 1])
+    strides = [1 if index == 0 else 2] + [1] * (config.blocks - 1)
+    return nn.Sequential(
+        *(Block(inputs if i == 0 else outputs, outputs, s, layers) for i, s in enumerate(strides))
+    )
+
+
+def initialise(network: nn.Module, parts: int = 1) -> None:
+    """Draw all weights of convolutions anew, He's normal distribution by fan-out, as the authors do.
+
+    Args:
+        network: its convolutions, in the order of its modules.
+        parts: equal shares of output channels that are networks of their own; each has its own fan-out.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = math.prod(module.kernel_size) * module.out_channels // parts
+            nn.init.normal_(module.weight, std=math.sqrt(2.0) / math.sqrt(fan_out))
+
+
+def answer(images: torch.Tensor, norm: nn.Module, head: nn.Module) -> torch.Tensor:
+    """Map the last group's ``[example, channel, height, width]`` to what ``head`` makes of the means."""
+    return head(F.relu(norm(images)).mean(dim=(2, 3)))
+
+
 class WideResNet(nn.Module):
     """Stem, three groups of blocks, norm, global average, linear layer."""
 
-    def __init__(self, config: WideResNetConfig, in_channels: int, num_classes: int) -> None:
+    def __init__(
+        self, config: WideResNetConfig, in_channels: int, num_classes: int, layers: Layers = PLAIN
+    ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(in_channels, STEM_CHANNELS, 3, padding=1, bias=False)
-        groups, inputs = [], STEM_CHANNELS
-        for index, outputs in enumerate(config.channels):
-            strides = [1 if index == 0 else 2] + [1] * (config.blocks - 1)
-            groups.append(
-                nn.Sequential(
-                    *(Block(inputs if i == 0 else outputs, outputs, s) for i, s in enumerate(strides))
-                )
-            )
-            inputs = outputs
-        self.groups = nn.Sequential(*groups)
-        self.norm = nn.BatchNorm2d(inputs)
-        self.head = nn.Linear(inputs, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.stem = layers.stem(in_channels, layers.channels(STEM_CHANNELS), 3, 1)
+        self.groups = nn.Sequential(*(group(config, index, layers) for index in range(len(GROUP_CHANNELS))))
+        features = layers.channels(config.channels[-1])
+        self.norm = nn.BatchNorm2d(features)
+        self.head = layers.linear(features, num_classes)
+        initialise(self)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map ``[example, channel, height, width]`` to logits ``[example, class]``."""
-        features = F.relu(self.norm(self.groups(self.stem(images))))
-        return self.head(features.mean(dim=(2, 3)))
+        return answer(self.groups(self.stem(images)), self.norm, self.head)
 
 
 def _parse(text: str) -> WideResNetConfig | None:

@@ -19,7 +19,8 @@ def with_settings(**change: object) -> Recipe:
 
 def augmented(images: torch.Tensor, chosen: torch.Tensor, recipe: Recipe, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return augment.batch(augment.pad(images, recipe), chosen, recipe, generator)
+    draws = augment.draw(len(chosen), SIDE, recipe, generator)
+    return augment.apply(augment.pad(images, recipe), chosen, draws, recipe)
 
 
 @pytest.fixture

@@ -1,15 +1,17 @@
 import dataclasses
+import json
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.recipes import RECIPES, learning_rate
+from zoo.recipes import RECIPES, Recipe, learning_rate
 
 
-def test_the_three_recipes() -> None:
-    assert set(RECIPES) == {"standard", "plain", "quick"}
+def test_the_recipes() -> None:
+    assert set(RECIPES) == {"standard", "plain", "quick", "reference", "cifar10"}
     assert RECIPES["standard"].flip
     assert not RECIPES["plain"].flip
     assert not RECIPES["quick"].flip, "digits must not be mirrored"
@@ -18,32 +20,83 @@ def test_the_three_recipes() -> None:
 
 
 def test_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(zoo.ZooError, match="unknown recipe 'fast'; known: standard, plain, quick"):
+    with pytest.raises(
+        zoo.ZooError, match="unknown recipe 'fast'; known: standard, plain, quick, reference, cifar10"
+    ):
         zoo.recipe("fast")
 
 
+REQUIRED = {
+    "name": "other",
+    "epochs": 31,
+    "batch_size": 127,
+    "learning_rate": 0.11,
+    "momentum": 0.89,
+    "nesterov": False,
+    "weight_decay": 4e-4,
+    "schedule": "onecycle",
+    "warmup_epochs": 2.0,
+    "label_smoothing": 0.1,
+    "crop_padding": 3,
+    "flip": False,
+    "cutout": 1,
+}
+OPTIONAL = {"precision": "bfloat16", "base": "standard-1", "teacher": "wrn10-1#0@standard-1", "cycles": 2}
+
+
 def test_every_setting_changes_the_id() -> None:
-    base = zoo.recipe("standard")
-    other = {
-        "name": "other",
-        "epochs": 31,
-        "batch_size": 127,
-        "learning_rate": 0.11,
-        "momentum": 0.89,
-        "nesterov": False,
-        "weight_decay": 4e-4,
-        "schedule": "onecycle",
-        "warmup_epochs": 2.0,
-        "label_smoothing": 0.1,
-        "crop_padding": 3,
-        "flip": False,
-        "cutout": 1,
-    }
-    assert other.keys() == base.settings().keys()
-    ids = {dataclasses.replace(base, **{key: value}).id for key, value in other.items()}
-    assert len(ids | {base.id}) == len(other) + 1
+    base = dataclasses.replace(zoo.recipe("standard"), warmup_epochs=0.0)
+    assert REQUIRED.keys() == base.settings().keys()
+    fields = {field.name for field in dataclasses.fields(base)}
+    assert REQUIRED.keys() | OPTIONAL.keys() | {"snapshot"} == fields
+    ids = {dataclasses.replace(base, **{key: value}).id for key, value in (REQUIRED | OPTIONAL).items()}
+    cyclic = dataclasses.replace(base, cycles=2)
+    ids |= {dataclasses.replace(cyclic, snapshot=number).id for number in (1, 2)}
+    assert len(ids | {base.id}) == len(REQUIRED) + len(OPTIONAL) + 3
     assert dataclasses.replace(base).id == base.id
     assert base.id.startswith("standard-")
+
+
+def test_ids_of_stored_members_stay() -> None:
+    assert zoo.recipe("reference").id == "reference-2ba43935"
+    assert {name: recipe.id for name, recipe in RECIPES.items() if name != "cifar10"} == {
+        "standard": "standard-93d34e0b",
+        "plain": "plain-1db396c7",
+        "quick": "quick-7e9611d0",
+        "reference": "reference-2ba43935",
+    }
+
+
+@pytest.mark.parametrize(
+    "recipe", [*RECIPES.values(), *zoo.recipe("quick").snapshots()], ids=lambda r: r.name
+)
+def test_settings_and_fields_both_give_the_recipe_back(recipe: Recipe) -> None:
+    for stored in (recipe.settings(), dataclasses.asdict(recipe)):
+        assert Recipe(**json.loads(json.dumps(stored))) == recipe
+
+
+def test_the_cifar10_recipe_is_the_published_protocol_but_for_its_length_and_schedule() -> None:
+    # arXiv 1605.07146, section 3: SGD with Nesterov 0.9, rate 0.1, decay 5e-4, batch 128, crop and flip.
+    found = zoo.recipe("cifar10").settings()
+    published = {
+        "batch_size": 128,
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "crop_padding": 4,
+        "flip": True,
+        "cutout": 0,
+        "label_smoothing": 0.0,
+    }
+    ours = {
+        "name": "cifar10",
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "epochs": 60,
+        "precision": "bfloat16",
+    }
+    assert found == published | ours
 
 
 def test_with_epochs_is_another_recipe() -> None:
@@ -67,6 +120,22 @@ def test_with_epochs_is_another_recipe() -> None:
         ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\)"),
         ({"crop_padding": -1}, "crop_padding must be at least 0"),
         ({"cutout": -1}, "cutout must be at least 0"),
+        ({"precision": "float16"}, "unknown precision 'float16'; known: float32, bfloat16"),
+        ({"cycles": 0}, "cycles must be at least 1, got 0"),
+        ({"cycles": 3}, "3 cycles take no warm-up, got 1.0 epochs"),
+        (
+            {"cycles": 3, "schedule": "onecycle", "warmup_epochs": 0.0},
+            "3 cycles need the schedule cosine, got onecycle",
+        ),
+        ({"cycles": 4, "warmup_epochs": 0.0}, "epochs must be a multiple of the 4 cycles, got 30"),
+        ({"snapshot": 1}, "snapshot 1 needs at least 2 cycles, got 1"),
+        ({"snapshot": 4, "cycles": 3, "warmup_epochs": 0.0}, "snapshot must be from 0 to 3, .* got 4"),
+        ({"snapshot": -1, "cycles": 3, "warmup_epochs": 0.0}, "snapshot must be from 0 to 3, .* got -1"),
+        (
+            {"teacher": "wrn10-1#0", "cycles": 3, "warmup_epochs": 0.0},
+            "a teacher and 3 cycles of snapshots exclude each other",
+        ),
+        ({"teacher": "wrn10-1#0", "label_smoothing": 0.1}, "label_smoothing must be 0, got 0.1"),
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, object], message: str) -> None:
@@ -96,3 +165,47 @@ def test_onecycle_by_hand() -> None:
     rates = [learning_rate(chosen, p) for p in (0.0, 0.125, 0.25, 0.625)]
     assert rates == pytest.approx([0.04, 0.22, 0.4, 0.2])
     assert learning_rate(chosen, 1 - 1e-9) < 1e-8
+
+
+@given(st.sampled_from([1, 2, 3, 5]), st.integers(0, 29))
+def test_each_cycle_is_the_whole_schedule_again(cycles: int, epoch: int) -> None:
+    # arXiv 1704.00109, equation 2, at the middle of an epoch: t of T epochs in cycles of T / M.
+    chosen = dataclasses.replace(zoo.recipe("standard"), warmup_epochs=0.0, cycles=cycles)
+    length = chosen.epochs / cycles
+    expected = chosen.learning_rate / 2 * (math.cos(math.pi * ((epoch + 0.5) % length) / length) + 1)
+    assert learning_rate(chosen, (epoch + 0.5) / chosen.epochs) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_distilled_recipe() -> None:
+    base = dataclasses.replace(zoo.recipe("quick"), label_smoothing=0.1)
+    distilled = base.distilled("ensemble(wrn10-1#0@quick-1, wrn10-1#1@quick-1)")
+    assert distilled.id.startswith("distilled-")
+    assert distilled.base_id == base.id == base.base_id
+    assert distilled.label_smoothing == 0.0
+    assert distilled.distilled("wrn10-2#0").base_id == base.id
+    assert distilled.id != base.distilled("wrn10-2#0").id
+    assert distilled.run == distilled
+    with pytest.raises(zoo.ZooError, match="recipe 'quick': distilling needs a teacher's design"):
+        base.distilled("")
+    with pytest.raises(zoo.ZooError, match="'distilled': a teacher and 4 cycles of snapshots exclude"):
+        base.snapshots()[1].distilled("wrn10-1#0")
+    with pytest.raises(zoo.ZooError, match="a teacher and 2 cycles of snapshots exclude"):
+        distilled.snapshots(2)
+
+
+def test_snapshot_recipes_share_one_run() -> None:
+    base = zoo.recipe("quick")
+    parts = base.snapshots()
+    assert [part.name for part in parts] == [f"snapshot{number}of4" for number in (1, 2, 3, 4)]
+    assert [part.snapshot for part in parts] == [1, 2, 3, 4]
+    assert len({part.id for part in parts}) == 4
+    assert {part.base_id for part in parts} == {base.id}
+    (run,) = {part.run for part in parts}
+    assert (run.name, run.snapshot, run.cycles, run.epochs) == ("snapshots4", 0, 4, 20)
+    assert run.run == run
+    assert {part.epochs for part in base.snapshots(3)} == {21}, "twice 10, rounded up to whole cycles"
+    assert {part.epochs for part in base.snapshots(3, 9)} == {9}
+    with pytest.raises(zoo.ZooError, match="epochs must be a multiple of the 3 cycles, got 10"):
+        base.snapshots(3, 10)
+    with pytest.raises(zoo.ZooError, match="snapshots need at least 2 cycles, got 1"):
+        base.snapshots(1)

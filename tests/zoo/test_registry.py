@@ -17,6 +17,11 @@ from zoo.registry import register
         ("mobile-x0.5", "mobile-x0.5"),
         ("mobile-x2.00", "mobile-x2"),
         ("timm:resnet50", "timm:resnet50"),
+        ("WRN-10-1.0+MIMO2", "wrn10-1+mimo2"),
+        ("wrn10-0.50+batch04", "wrn10-0.5+batch4"),
+        ("wrn10-1+packed4a2.0", "wrn10-1+packed4"),
+        ("wrn10-1+packed4a1.50", "wrn10-1+packed4a1.5"),
+        ("wrn16-2+trunk3", "wrn16-2+trunk3"),
     ],
 )
 def test_one_variant_has_one_spelling(text: str, canonical: str) -> None:
@@ -32,7 +37,9 @@ def test_family_name_with_knobs_is_the_variant() -> None:
 
 
 def test_every_family_documents_an_example_that_builds_from_its_knobs() -> None:
-    assert set(zoo.families()) == {"wide_resnet", "mlp", "mobile", "timm"}
+    assert list(zoo.families()) == [
+        "wide_resnet", "mimo", "batch_ensemble", "packed", "shared_trunk", "mlp", "mobile", "timm"
+    ]  # fmt: skip
     for family in zoo.families().values():
         config = family.parse(family.example)
         assert family.format(config) == family.example
@@ -67,6 +74,7 @@ def test_registry_is_read_only() -> None:
         ("timm:", "unknown timm model ''"),
         ("timm:resnet18.nonsense", "unknown timm model 'resnet18.nonsense': Invalid pretrained tag"),
         ("wnr28-10", r"unknown model 'wnr28-10'; did you mean wrn28-10\? families: wide_resnet \(wrnDEPTH"),
+        ("wnr28-10+mimo3", r"over a wide ResNet \(wrnDEPTH-WIDTH\), got 'wnr28-10'"),
         ("moblie-x2", r"unknown model 'moblie-x2'; did you mean mobile-x2\? families"),
         ("resnet50", r"unknown model 'resnet50'; did you mean timm:resnet50, timm:resnet"),
         ("zzz", "unknown model 'zzz'; families: wide_resnet"),

@@ -33,7 +33,7 @@ class StopError(Exception):
 def test_stopped_inside_an_epoch_and_resumed_is_bit_identical(
     stripes: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: int
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("zoo.train"), "REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(importlib.import_module("zoo.training_loop"), "REPORT_EVERY_S", 0.0)
 
     def stop(progress: zoo.Progress) -> None:
         if progress.epoch == finished and progress.step == 2:

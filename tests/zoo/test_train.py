@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import zoo
+from zoo.arrays import data_fingerprint
 from zoo.determinism import stream_seed
-from zoo.train import data_fingerprint
 
 RECIPE = dataclasses.replace(zoo.recipe("standard"), epochs=3, batch_size=32, crop_padding=1, cutout=1)
 JOB = zoo.TrainJob(name="wrn10-0.25", classes=3, recipe=RECIPE, seed=5)
@@ -99,7 +99,7 @@ def test_dropout_is_repeatable_and_resumable(
         plain = zoo.build_classifier(name, **arguments)
         return zoo.Classifier(plain.preprocess, nn.Sequential(nn.Dropout(0.5), plain.net))
 
-    monkeypatch.setattr(importlib.import_module("zoo.train"), "build_classifier", with_dropout)
+    monkeypatch.setattr(importlib.import_module("zoo.training_nets"), "build_classifier", with_dropout)
     whole = zoo.train(JOB, *stripes)
     assert same(whole, zoo.train(JOB, *stripes))
 
