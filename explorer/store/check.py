@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Select, func, select
 
 from explorer.errors import ExplorerError, StoreError
 from explorer.store import costs, designs, files, members
@@ -13,6 +14,7 @@ from explorer.store.location import LEDGER_NAME, sqlite_url
 from explorer.store.migrate import revision_of
 from explorer.store.rows import current
 from explorer.store.schema import FILE_COLUMNS, labels, metadata, predictions
+from explorer.store.schema import members as members_table
 from explorer.store.values import CheckResult, StoreInfo
 
 
@@ -31,6 +33,7 @@ def store_info(engine: Engine, root: Path) -> StoreInfo:
                 rows = live
             counts[table.name] = int(rows)
         revision = str(revision_of(connection))
+        without = connection.execute(_without_weights()).scalar_one()
     orphans = [path for path in sizes if path not in named]
     ledger = sum(path.stat().st_size for path in root.glob(f"{LEDGER_NAME}*"))
     return StoreInfo(
@@ -43,6 +46,7 @@ def store_info(engine: Engine, root: Path) -> StoreInfo:
         files=len(sizes),
         orphans=len(orphans),
         orphan_bytes=sum(sizes[path] for path in orphans),
+        without_weights=int(without),
     )
 
 
@@ -86,14 +90,25 @@ def check_store(engine: Engine, root: Path) -> CheckResult:
 
 
 def _named_files(connection: Connection, root: Path) -> dict[Path, list[str]]:
-    """Return every file that a row names, superseded rows included, and the rows that do."""
+    """Return every file that a row wants here, superseded rows included, and the rows that do."""
     named: defaultdict[Path, list[str]] = defaultdict(list)
+    absent = set(
+        connection.execute(select(members_table.c.id).where(~members_table.c.weights_kept)).scalars()
+    )
     for table, column, suffix in FILE_COLUMNS:
         query = select(table.c.id, table.c[column]).where(table.c[column].is_not(None))
         for row_id, digest in connection.execute(query):
             # Not `files.path_of`: a digest that is not one must show as a missing file, not raise.
-            named[root / "files" / digest[:2] / f"{digest}.{suffix}"].append(f"{table.name} row {row_id}")
+            path = root / "files" / digest[:2] / f"{digest}.{suffix}"
+            if table is members_table and row_id in absent and not path.is_file():
+                continue  # the row says so
+            named[path].append(f"{table.name} row {row_id}")
     return dict(named)
+
+
+def _without_weights() -> Select[Any]:
+    query = select(func.count()).select_from(members_table)
+    return query.where(current(members_table), ~members_table.c.weights_kept)
 
 
 def _ledger_problems(connection: Connection) -> Iterator[str]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, Select, select
 
 from explorer.convention import Basis, cost_kind
 from explorer.errors import InputDataError, UsageError
 from explorer.record import Conditions, CostFigure, CostRecord
 from explorer.spec import ModelSpec
 from explorer.store.database import canonical_json
-from explorer.store.rows import append, content_of, current, look_up, plain
+from explorer.store.rows import NewRow, append, content_of, current, look_up, plain
 from explorer.store.schema import conditions, costs, models
 
 _NOTES = b"notes"
@@ -22,16 +22,20 @@ _NOTES = b"notes"
 
 def put_cost(connection: Connection, record: CostRecord) -> None:
     """Write a cost figure; the caller has checked it and stored its samples."""
+    append(connection, cost_row(connection, record))
+
+
+def cost_row(connection: Connection, record: CostRecord) -> NewRow:
+    """Return the row of a cost figure; its model and conditions are written."""
     model = {
         "name": record.model.name,
-        "resolution": record.model.resolution,
+        "resolution": record.model.resolution or 0,
         "channels": record.channels,
         "classes": record.classes,
     }
-    append(
-        connection,
-        costs,
-        {
+    return NewRow(
+        table=costs,
+        key={
             "model_id": look_up(connection, models, model),
             "kind": record.kind,
             "device": record.device or "",
@@ -39,7 +43,7 @@ def put_cost(connection: Connection, record: CostRecord) -> None:
             "convention": record.convention,
             "workload": _workload(record.conditions),
         },
-        {
+        values={
             "value": record.figure.value,
             "low": record.figure.low,
             "high": record.figure.high,
@@ -55,8 +59,20 @@ def read_costs(
     connection: Connection, kind: str | None = None, device: str | None = None, since: str = ""
 ) -> tuple[CostRecord, ...]:
     """Return the current cost figures written at ``since`` (ISO 8601, UTC) or later, oldest first."""
+    query = current_costs().order_by(costs.c.id)
+    if kind is not None:
+        query = query.where(costs.c.kind == kind)
+    if since:
+        query = query.where(costs.c.created_at >= since)
+    if device is not None:
+        query = query.where(costs.c.device == device)
+    return tuple(cost_record(row) for row in connection.execute(query).mappings())
+
+
+def current_costs() -> Select[Any]:
+    """Return the query for the current rows, with model and conditions, as `cost_record` takes them."""
     columns = [column for column in conditions.c if column.name not in ("id", "content", "device")]
-    query = (
+    return (
         select(
             costs,
             models.c.name,
@@ -69,22 +85,15 @@ def read_costs(
         .join(models, costs.c.model_id == models.c.id)
         .outerjoin(conditions, costs.c.conditions_id == conditions.c.id)
         .where(current(costs))
-        .order_by(costs.c.id)
     )
-    if kind is not None:
-        query = query.where(costs.c.kind == kind)
-    if since:
-        query = query.where(costs.c.created_at >= since)
-    if device is not None:
-        query = query.where(costs.c.device == device)
-    return tuple(_cost_record(row) for row in connection.execute(query).mappings())
 
 
 def require_cost(record: CostRecord) -> None:
     """Refuse a figure that could not be used later.
 
     Raises:
-        UsageError: unknown or derived cost kind, device missing or out of place, no resolution.
+        UsageError: unknown or derived cost kind, device missing or out of place, or no resolution of a
+            figure that somebody here worked out.
         InputDataError: figures that are not finite, negative, or outside their own interval.
     """
     kind = cost_kind(record.kind)
@@ -93,7 +102,7 @@ def require_cost(record: CostRecord) -> None:
     if kind.needs_device != (record.device is not None):
         wanted = "a device" if kind.needs_device else "no device"
         raise UsageError(f"cost kind {record.kind} needs {wanted}, got device {record.device!r}")
-    if record.model.resolution is None:
+    if record.model.resolution is None and record.figure.basis is not Basis.PUBLISHED:
         raise UsageError(f"a cost needs the model's resolution, got {record.model}; wanted NAME@RESOLUTION")
     figure = record.figure
     if not np.isfinite([figure.value, figure.low, figure.high]).all():
@@ -183,7 +192,8 @@ def _conditions_id(connection: Connection, found: Conditions | None) -> int | No
     return look_up(connection, conditions, {"content": content_of(found, "conditions")}, values)
 
 
-def _cost_record(row: RowMapping) -> CostRecord:
+def cost_record(row: Mapping[Any, Any]) -> CostRecord:
+    """Return the record of a row of costs, joined with its model and conditions."""
     measured = None
     if row["conditions_id"] is not None:
         measured = Conditions(
@@ -199,7 +209,7 @@ def _cost_record(row: RowMapping) -> CostRecord:
             form=row["form"],
         )
     return CostRecord(
-        model=ModelSpec(row["name"], row["resolution"]),
+        model=ModelSpec(row["name"], row["resolution"] or None),
         channels=row["channels"],
         classes=row["classes"],
         kind=row["kind"],

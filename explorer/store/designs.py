@@ -9,13 +9,23 @@ from sqlalchemy import Connection, select
 from explorer.convention import CostAxis
 from explorer.errors import StoreError
 from explorer.spec import design_id, parse_design
-from explorer.store.rows import append, content_of, current, look_up, plain
+from explorer.store.rows import NewRow, append, content_of, current, look_up, plain
 from explorer.store.schema import designs, evaluations, exports, verifications
 from explorer.store.values import EvaluationRecord, ExportRecord, VerificationRecord
 
 
 def put_evaluation(connection: Connection, record: EvaluationRecord) -> None:
     """Write what a design scored.
+
+    Raises:
+        UsageError: not a design, or not a cost axis.
+        InputDataError: the document has no JSON form.
+    """
+    append(connection, evaluation_row(connection, record))
+
+
+def evaluation_row(connection: Connection, record: EvaluationRecord) -> NewRow:
+    """Return the row of what a design scored; the design itself is written.
 
     Raises:
         UsageError: not a design, or not a cost axis.
@@ -29,7 +39,8 @@ def put_evaluation(connection: Connection, record: EvaluationRecord) -> None:
         "split_digest": record.split_digest,
         "axis": str(CostAxis.parse(record.axis)),
     }
-    append(connection, evaluations, key, values, content=content_of([text, key["axis"], record], text))
+    content = content_of([text, key["axis"], record], text)
+    return NewRow(table=evaluations, key=key, values=values, content=content)
 
 
 def read_evaluations(connection: Connection, dataset: str | None = None) -> tuple[EvaluationRecord, ...]:
@@ -61,13 +72,9 @@ def put_export(
     text, row_id = _design_row(connection, design)
     key = {"path": os.path.abspath(path), "format": format}
     values = {"dataset": dataset, "digest": digest}
-    export_id = append(
-        connection,
-        exports,
-        key,
-        {**values, "design_id": row_id},
-        content=content_of({**key, **values, "design": text}, text),
-    )
+    content = content_of({**key, **values, "design": text}, text)
+    row = NewRow(table=exports, key=key, values={**values, "design_id": row_id}, content=content)
+    export_id = append(connection, row)
     return next(record for record in read_exports(connection) if record.id == export_id)
 
 
@@ -106,7 +113,8 @@ def put_verification(
         raise StoreError(f"no export {export_id} in this store; known: {shown}")
     values = {"passed": bool(passed), "document": plain(document, f"verification of export {export_id}")}
     content = content_of(values, f"verification of export {export_id}")
-    append(connection, verifications, {"export_id": export_id}, values, content=content)
+    key = {"export_id": export_id}
+    append(connection, NewRow(table=verifications, key=key, values=values, content=content))
 
 
 def read_verifications(

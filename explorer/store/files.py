@@ -17,7 +17,7 @@ import re
 import tempfile
 import time
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +55,16 @@ def path_of(files: Path, digest: str, suffix: str) -> Path:
     return files / digest[:2] / f"{digest}.{suffix}"
 
 
-def put_bytes(files: Path, data: bytes, suffix: str) -> str:
+def put_bytes(files: Path, data: bytes, suffix: str, *, flush: bool = True) -> str:
     """Store ``data`` and return its digest; when the call returns, the file survives a power cut.
 
     A file that is there already is kept when its content is right, and repaired when it is not.
+
+    Args:
+        files: the folder.
+        data: content.
+        suffix: one of `SUFFIXES`.
+        flush: False for one of many, whose writer calls `flush_entries` after the last and before any row.
 
     Raises:
         StoreError: the disk refuses (full, read-only, permissions).
@@ -70,11 +76,25 @@ def put_bytes(files: Path, data: bytes, suffix: str) -> str:
             _write(files, target, data)
         # Also when another process put the file there: its folder entry may not be on the disk yet,
         # and the caller is about to name the file in the ledger.
-        _flush_folder(target.parent)
-        _flush_folder(files)
+        if flush:
+            flush_entries(files, (digest,))
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
     return digest
+
+
+def flush_entries(files: Path, digests: Iterable[str]) -> None:
+    """Make the names of stored files survive a power cut; their content does already.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    try:
+        for first in sorted({digest[:2] for digest in digests}):
+            flush_folder(files / first)
+        flush_folder(files)
+    except OSError as error:
+        raise StoreError(f"cannot write {files}: {error.strerror or error}") from error
 
 
 def get_bytes(files: Path, digest: str, suffix: str) -> bytes:
@@ -223,7 +243,8 @@ def _write(files: Path, target: Path, data: bytes) -> None:
         raise
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Make the entries of a folder survive a power cut."""
     if os.name != "posix":  # Windows cannot open a folder; NTFS journals its entries
         return
     handle = os.open(folder, os.O_RDONLY)

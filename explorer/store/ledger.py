@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from explorer.errors import InputDataError, StoreError
+from explorer.errors import StoreError
 from explorer.record import CostRecord, MemberRecord, PredictionsRecord
 from explorer.spec import Member
 from explorer.store import check, costs, designs, files, members, rows
@@ -24,6 +24,7 @@ from explorer.store.values import (
     StoreInfo,
     VerificationRecord,
 )
+from explorer.store.weights import read_weights, with_digest
 
 
 class Store:
@@ -47,7 +48,8 @@ class Store:
         """Open the store at ``url``, made first if it is not there, migrated first if it is old.
 
         Args:
-            url: a folder or ``sqlite:///PATH``; default ``$EXPLORER_STORE``, then ``./explorer-store``.
+            url: a folder, ``sqlite:///PATH`` or ``reference``, the study that ships (not to be made);
+                default ``$EXPLORER_STORE``, then ``./explorer-store``.
             create: whether a missing store is made.
 
         Raises:
@@ -138,13 +140,7 @@ class Store:
             UsageError: the member names no recipe, or a split is neither ``select`` nor ``report``.
             InputDataError: predictions or labels are not what they should be, or the digest is wrong.
         """
-        digest = files.digest_of(weights)
-        if record.weights_digest not in ("", digest):
-            raise InputDataError(
-                f"weights of {record.member} have SHA-256 {digest[:12]}..., "
-                f"the record says {record.weights_digest[:12]}..."
-            )
-        record = replace(record, weights_digest=digest)
+        record = with_digest(record, weights)
         members.require_recipe(record.member)
         wanted = {
             split: members.checked_probabilities(array, record.member, record.dataset, split)
@@ -167,7 +163,7 @@ class Store:
                 members.put_labels(connection, key, label_digests[split], len(array), class_names)
             members.put_member(connection, record)
             for found in stored:
-                members.put_predictions(connection, found, weights_digest=digest)
+                members.put_predictions(connection, found, weights_digest=record.weights_digest)
         return stored
 
     def put_weights(self, data: bytes) -> str:
@@ -175,8 +171,16 @@ class Store:
         return files.put_bytes(self._files, data, "safetensors")
 
     def weights(self, digest: str) -> bytes:
-        """Return the content of a stored safetensors file, hash checked."""
-        return files.get_bytes(self._files, digest, "safetensors")
+        """Return the content of a stored safetensors file, hash checked.
+
+        Raises:
+            StoreError: the member came without its weights: the message says how to get them.
+        """
+        return read_weights(self._engine, self._files, digest)
+
+    def has_weights(self, record: MemberRecord) -> bool:
+        """Tell whether a member's weights are here: a bundle may have brought its predictions alone."""
+        return files.path_of(self._files, record.weights_digest, "safetensors").is_file()
 
     # ---- predictions and labels ---------------------------------------------------------------
 

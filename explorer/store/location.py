@@ -8,6 +8,8 @@ from explorer.errors import UsageError
 
 LEDGER_NAME = "ledger.sqlite"
 DEFAULT_FOLDER = "explorer-store"
+REFERENCE = "reference"
+"""Names the study that ships with the package; a folder of that name is ``./reference``."""
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 """At least two characters before the colon, so that a Windows drive is not taken for a scheme."""
 _SUPPORTED = "a folder path or sqlite:///PATH"
@@ -35,6 +37,11 @@ def locate(url: str | Path | None = None) -> Path:
     if path.exists() and not path.is_dir():
         raise UsageError(f"not a store: {path} is a file; wanted {_SUPPORTED}")
     return path.resolve()
+
+
+def names_reference(url: str | Path | None) -> bool:
+    """Tell whether ``url``, or ``$EXPLORER_STORE`` where it is None, names the study that ships."""
+    return (os.environ.get("EXPLORER_STORE") if url is None else url) == REFERENCE
 
 
 def sqlite_url(root: Path) -> str:

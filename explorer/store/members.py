@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, or_, select
 from explorer.errors import InputDataError, UsageError, unknown_name
 from explorer.record import MemberRecord, PredictionsRecord, TrainingRecord
 from explorer.spec import Member, parse_member
-from explorer.store.rows import append, content_of, current, look_up, plain
+from explorer.store.rows import NewRow, append, content_of, current, look_up, plain
 from explorer.store.schema import labels, members, models, predictions
 
 SPLITS = ("select", "report")
@@ -26,20 +26,29 @@ _RANGE_TOLERANCE = 1e-6
 
 def put_member(connection: Connection, record: MemberRecord) -> None:
     """Write a member; the caller has stored its weights."""
+    append(connection, member_row(connection, record))
+
+
+def member_row(connection: Connection, record: MemberRecord, *, weights_kept: bool = True) -> NewRow:
+    """Return the row of a member; its model is written.
+
+    The same member with and without its weights says two things: that they came supersedes.
+    """
     require_recipe(record.member)
-    append(
-        connection,
-        members,
-        {"dataset": record.dataset, "member": str(record.member)},
-        {
+    said: object = record if weights_kept else {"record": record, "weights_kept": False}
+    return NewRow(
+        table=members,
+        key={"dataset": record.dataset, "member": str(record.member)},
+        values={
             "model_id": model_id(connection, record.member, record.channels, record.classes),
             "recipe_id": record.member.recipe,
             "seed": record.member.seed,
             "split_digest": record.split_digest,
             "weights_digest": record.weights_digest,
             "training": plain(record.training, f"training of {record.member}"),
+            "weights_kept": weights_kept,
         },
-        content=content_of(record, str(record.member)),
+        content=content_of(said, str(record.member)),
     )
 
 
@@ -58,7 +67,7 @@ def read_members(
         query = query.where(members.c.dataset == dataset)
     if recipe_id is not None:
         query = query.where(members.c.recipe_id == recipe_id)
-    found = [_member_record(row) for row in connection.execute(query).mappings()]
+    found = [member_record(row) for row in connection.execute(query).mappings()]
     return tuple(sorted(found, key=lambda record: (record.dataset, record.member)))
 
 
@@ -74,8 +83,12 @@ def find_member(connection: Connection, dataset: str, member: Member) -> MemberR
             models.c.resolution == member.resolution,
             members.c.seed == member.seed,
         )
-    found = [_member_record(row) for row in connection.execute(query).mappings()]
+    found = [member_record(row) for row in connection.execute(query).mappings()]
     if len(found) > 1:
+        # Without a recipe, the plain one is meant: not those that derive from another.
+        plain = [record for record in found if not record.training.recipe.get("base")]
+        if len(plain) == 1:
+            return plain[0]
         choices = ", ".join(sorted(str(record.member) for record in found))
         raise UsageError(f"{member} of {dataset} was trained with several recipes; say which: {choices}")
     return found[0] if found else None
@@ -89,22 +102,26 @@ def put_predictions(
     Raises:
         InputDataError: other examples or classes than the split's labels have.
     """
-    _require_same_size(connection, record)
+    require_same_size(connection, record)
     if weights_digest is None:
         owner = (members.c.dataset == record.dataset, members.c.member == str(record.member))
         weights_digest = connection.execute(
             select(members.c.weights_digest).where(current(members), *owner)
         ).scalar()
-    append(
-        connection,
-        predictions,
-        {
+    append(connection, predictions_row(record, weights_digest))
+
+
+def predictions_row(record: PredictionsRecord, weights_digest: str | None) -> NewRow:
+    """Return the row of a member's predictions, made by the weights of that digest."""
+    return NewRow(
+        table=predictions,
+        key={
             "dataset": record.dataset,
             "split": record.split,
             "split_digest": record.split_digest,
             "member": str(record.member),
         },
-        {
+        values={
             "weights_digest": weights_digest,
             "digest": record.digest,
             "examples": record.examples,
@@ -118,14 +135,15 @@ def read_predictions(
     connection: Connection, dataset: str, split: str, member: Member | None = None
 ) -> tuple[PredictionsRecord, ...]:
     """Return the current predictions made by the members' current weights, sorted by member."""
-    query = _current_predictions().where(predictions.c.dataset == dataset, predictions.c.split == split)
+    query = current_predictions().where(predictions.c.dataset == dataset, predictions.c.split == split)
     if member is not None:
         query = query.where(predictions.c.member == str(member))
-    found = [_predictions_record(row) for row in connection.execute(query).mappings()]
+    found = [predictions_record(row) for row in connection.execute(query).mappings()]
     return tuple(sorted(found, key=lambda record: (record.member, record.split_digest)))
 
 
-def _current_predictions() -> Select[Any]:
+def current_predictions() -> Select[Any]:
+    """Return the query for the current predictions made by the members' current weights."""
     owner = members.alias("owner")
     first = members.alias("first")
     first_weights = (
@@ -157,8 +175,13 @@ def put_labels(
     connection: Connection, key: Mapping[str, str], digest: str, examples: int, class_names: Sequence[str]
 ) -> None:
     """Write where a split's labels are; ``key`` holds dataset, split and split_digest."""
+    append(connection, labels_row(key, digest, examples, class_names))
+
+
+def labels_row(key: Mapping[str, str], digest: str, examples: int, class_names: Sequence[str]) -> NewRow:
+    """Return the row of a split's labels."""
     values = {"digest": digest, "examples": examples, "class_names": list(class_names)}
-    append(connection, labels, key, values, content=content_of({**key, **values}, "labels"))
+    return NewRow(table=labels, key=key, values=values, content=content_of({**key, **values}, "labels"))
 
 
 def read_labels(
@@ -255,7 +278,12 @@ def require_recipe(member: Member) -> None:
         )
 
 
-def _require_same_size(connection: Connection, record: PredictionsRecord) -> None:
+def require_same_size(connection: Connection, record: PredictionsRecord) -> None:
+    """Refuse predictions that do not fit the labels that are there.
+
+    Raises:
+        InputDataError: other examples or classes than the split's labels have.
+    """
     for row in read_labels(connection, record.dataset, record.split, record.split_digest):
         wanted = (row["examples"], len(row["class_names"]))
         if (record.examples, record.classes) != wanted:
@@ -265,7 +293,8 @@ def _require_same_size(connection: Connection, record: PredictionsRecord) -> Non
             )
 
 
-def _member_record(row: RowMapping) -> MemberRecord:
+def member_record(row: Mapping[Any, Any]) -> MemberRecord:
+    """Return the record of a row of members, joined with its model."""
     training = dict(row["training"])
     training["curve"] = tuple(training["curve"])
     return MemberRecord(
@@ -279,7 +308,8 @@ def _member_record(row: RowMapping) -> MemberRecord:
     )
 
 
-def _predictions_record(row: RowMapping) -> PredictionsRecord:
+def predictions_record(row: Mapping[Any, Any]) -> PredictionsRecord:
+    """Return the record of a row of predictions."""
     return PredictionsRecord(
         member=parse_member(row["member"]),
         dataset=row["dataset"],

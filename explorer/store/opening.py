@@ -8,12 +8,19 @@ from sqlalchemy import Engine
 from explorer.errors import StoreError
 from explorer.store import files
 from explorer.store.database import open_engine
-from explorer.store.location import LEDGER_NAME, locate
+from explorer.store.location import LEDGER_NAME, locate, names_reference
 from explorer.store.migrate import bring_up_to_date, refuse_lost_ledger
 
 
 def open_root(url: str | Path | None, *, create: bool) -> tuple[Path, Engine]:
     """Return root folder and ledger engine of the store at ``url``; see `Store.open`."""
+    if names_reference(url):
+        # Only here: it opens a store itself.
+        from explorer.store.reference import reference_root, refuse_reference
+
+        if create:
+            refuse_reference(url)
+        url = reference_root()
     root = locate(url)
     ledger = root / LEDGER_NAME
     if not ledger.is_file():

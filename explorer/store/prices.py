@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from explorer.data.prices import Price, Purchase
 from explorer.store.database import reading, writing
-from explorer.store.rows import append, content_of, current
+from explorer.store.rows import NewRow, append, content_of, current
 from explorer.store.schema import prices
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def put_price(store: "Store", price: Price) -> None:
     values = {"unit": price.unit, "usd_per_hour": price.usd_per_hour}
     content = content_of({**key, **values}, f"price of {price.device}")
     with writing(store._engine) as connection:
-        append(connection, prices, key, values, content=content)
+        append(connection, NewRow(table=prices, key=key, values=values, content=content))
 
 
 def read_prices(store: "Store", device: str | None = None) -> tuple[Price, ...]:

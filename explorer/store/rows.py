@@ -1,16 +1,43 @@
 """Rows of the ledger: written once, superseded, never changed."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, select, update
 
 from explorer.errors import InputDataError
 from explorer.store.database import canonical_json
 from explorer.store.schema import metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRow:
+    """A row that is to be the current one of its key."""
+
+    table: Table
+    key: Mapping[str, object]
+    """What it is about."""
+    values: Mapping[str, object]
+    """What it says."""
+    content: str
+    """SHA-256 of what it says: equal records have equal content in every store."""
+
+
+class Merged(StrEnum):
+    """What became of a row that was written in another store."""
+
+    ADDED = "added"
+    """Nothing was known of its key."""
+    THERE = "there already"
+    """The current row says the same."""
+    SUPERSEDED = "superseded"
+    """Another row was current; the new one is now."""
+    OUTDATED = "outdated"
+    """This store held it before and has corrected it since: the correction stands."""
 
 
 def plain(value: object, where: str) -> object:
@@ -50,28 +77,72 @@ def content_of(value: object, where: str) -> str:
     return hashlib.sha256(canonical_json(plain(value, where)).encode()).hexdigest()
 
 
-def append(
-    connection: Connection,
-    table: Table,
-    key: Mapping[str, object],
-    values: Mapping[str, object],
-    *,
-    content: str,
-) -> int:
+def append(connection: Connection, row: NewRow) -> int:
     """Make a row the current one of its key and return its id; saying the same twice adds nothing.
 
     The caller holds the write lock, so that nobody else takes the next id in between.
     """
-    same_key = and_(current(table), *(table.c[name] == value for name, value in key.items()))
-    old = connection.execute(select(table.c.id, table.c.content).where(same_key)).one_or_none()
-    if old is not None and old.content == content:
-        return int(old.id)
-    new_id = next_id(connection, table)
+    old = current_row(connection, row)
+    if old is not None and old["content"] == row.content:
+        return int(old["id"])
+    return replace_row(connection, row, old)
+
+
+def merge(
+    connection: Connection,
+    row: NewRow,
+    created_at: str,
+    same: Callable[[RowMapping], bool] | None = None,
+) -> Merged:
+    """Write a row of another store, unless this one knows it, be it as a row that was corrected since.
+
+    Otherwise reading two bundles again, of which the second corrects the first, would undo the correction.
+
+    Args:
+        connection: holds the write lock.
+        row: what is to be written.
+        created_at: when it was written first.
+        same: tells whether a row with the same key says the same; equal content or columns by default.
+    """
+    says_the_same = same or (lambda old: _says(old, row))
+    old = current_row(connection, row)
+    if old is None:
+        replace_row(connection, row, None, created_at)
+        return Merged.ADDED
+    if says_the_same(old):
+        return Merged.THERE
+    # Only here: superseded rows are in no index.
+    earlier = select(row.table).where(*_has_key(row), row.table.c.superseded_by.is_not(None))
+    if any(says_the_same(known) for known in connection.execute(earlier).mappings()):
+        return Merged.OUTDATED
+    replace_row(connection, row, old, created_at)
+    return Merged.SUPERSEDED
+
+
+def current_row(connection: Connection, row: NewRow) -> RowMapping | None:
+    """Return the current row with the key of ``row``, or None."""
+    query = select(row.table).where(current(row.table), *_has_key(row))
+    return connection.execute(query).mappings().one_or_none()
+
+
+def replace_row(
+    connection: Connection, row: NewRow, old: RowMapping | None, created_at: str | None = None
+) -> int:
+    """Write ``row``, let ``old`` (where there is one) point to it, and return its id."""
+    new_id = next_id(connection, row.table)
     if old is not None:
-        connection.execute(update(table).where(table.c.id == old.id).values(superseded_by=new_id))
-    row = {"id": new_id, **key, **values, "content": content, "created_at": now()}
-    connection.execute(insert(table).values(row))
+        connection.execute(update(row.table).where(row.table.c.id == old["id"]).values(superseded_by=new_id))
+    values = {"id": new_id, **row.key, **row.values, "content": row.content}
+    connection.execute(insert(row.table).values({**values, "created_at": created_at or now()}))
     return new_id
+
+
+def _has_key(row: NewRow) -> list[ColumnElement[bool]]:
+    return [row.table.c[name] == value for name, value in row.key.items()]
+
+
+def _says(old: RowMapping, row: NewRow) -> bool:
+    return old["content"] == row.content or all(old[name] == value for name, value in row.values.items())
 
 
 def look_up(

@@ -122,6 +122,8 @@ members = _append_only(
     _text("split_digest"),
     _text("weights_digest"),
     Column("training", JSON, nullable=False),
+    # Whether the weights' file came with the row: a bundle may bring predictions alone.
+    Column("weights_kept", Boolean, nullable=False, server_default=text("1")),
 )
 """Trained networks: `explorer.record.MemberRecord`."""
 

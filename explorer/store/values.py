@@ -69,6 +69,8 @@ class StoreInfo:
     orphans: int
     """Stored files that no row names: a write was interrupted between the files and the ledger."""
     orphan_bytes: int
+    without_weights: int
+    """Current members whose weights are not here: a bundle brought their predictions alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ def test_a_row_cannot_be_current_twice(filled):
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         ledger.execute(
             "INSERT INTO members SELECT 77, dataset, member, model_id, recipe_id, seed, split_digest, "
-            "weights_digest, training, content, created_at, NULL FROM members WHERE id = 1"
+            "weights_digest, training, content, created_at, NULL, weights_kept FROM members WHERE id = 1"
         )
     ledger.close()
 

@@ -105,6 +105,31 @@ def test_a_ledger_of_the_first_format_is_read_with_what_it_did_not_say(tmp_path,
         assert store.info().counts["conditions"] == 1
 
 
+def test_a_member_of_the_third_format_has_its_weights(tmp_path, monkeypatch):
+    """Until then none was written without: the row says so afterwards, and stays the current one."""
+    with monkeypatch.context() as old:
+        old.setattr(migrate, "REVISIONS", ("0001", "0002", "0003"))
+        old.setattr(migrate, "HEAD", "0003")
+        Store.open(tmp_path / "store").close()
+    training = {"recipe_id": "quick-0a1b2c3d", "recipe": {}, "epochs": 1, "examples_seen": 1, "wall_s": 1.0}
+    training |= {"device": "cpu", "macs": 1, "curve": [], "versions": {}}
+    connection = sqlite3.connect(tmp_path / "store" / "ledger.sqlite")
+    connection.execute("INSERT INTO models VALUES (1, 'wrn10-1', 8, 1, 3)")
+    connection.execute(
+        "INSERT INTO members VALUES (1, 'digits', 'wrn10-1@8~quick-0a1b2c3d#0', 1, 'quick-0a1b2c3d', 0, 's', "
+        "?, ?, 'x', 'then', NULL)",
+        ("d" * 64, json.dumps(training)),
+    )
+    connection.commit()
+    connection.close()
+
+    with Store.open(tmp_path / "store") as store:
+        (record,) = store.members("digits")
+        assert (store.info().revision, store.info().without_weights) == (migrate.HEAD, 0)
+        assert record.weights_digest == "d" * 64
+        assert "is missing; named by members row 1" in store.check().problems[0]
+
+
 def test_the_migrations_make_exactly_the_schema(store):
     with store._engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
