@@ -1,7 +1,6 @@
 """`explorer train`: members with predictions and training cost."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +14,7 @@ from explorer.commands.common import (
     with_data_options,
     zoo_errors,
 )
+from explorer.errors import UsageError
 from explorer.spec import parse_model
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="E.g. 0-4 or 0,2,5.")
 @click.option(
     "--recipe",
-    "recipe_name",
+    "recipe",
     default=None,
     metavar="NAME",
     help="Training recipe; the data set has a default.",
@@ -35,6 +35,30 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), help="Train this long instead of as the recipe says.")
 @click.option("--workers", type=click.IntRange(min=1), help="Members at a time.  [default: one a core]")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option(
+    "--teacher",
+    metavar="DESIGN",
+    help="Distil: learn the mean probabilities of stored members, e.g. 'mean(wrn10-1@8#0, wrn10-1@8#1)'.",
+)
+@click.option(
+    "--snapshots",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Let the learning rate fall N times in one run; each time leaves a member.",
+)
+@click.option(
+    "--stacked",
+    default="1",
+    show_default=True,
+    metavar="K|auto",
+    help="Seeds of a model trained side by side in one process; auto: on a GPU, where it is faster.",
+)
+@click.option("--compile", "compiled", is_flag=True, help="Run networks through torch.compile.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    help="Of the forward pass in training.  [default: as the recipe says]",
+)
 @with_data_options
 @store_option
 @json_option
@@ -42,14 +66,12 @@ def command(
     models: tuple[str, ...],
     dataset: str,
     seeds: str,
-    recipe_name: str | None,
-    epochs: int | None,
     workers: int | None,
-    device: str,
-    data_dir: Path | None,
+    stacked: str,
     download: bool,
     store_url: str | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Train every MODEL with every seed, e.g. `explorer train wrn10-0.5 --dataset digits --seeds 0-4`.
 
@@ -59,34 +81,48 @@ def command(
     seed_list = parse_seeds(seeds)
     named = [parse_model(text) for text in models]
     with zoo_errors():
-        from explorer.run.members import chosen_recipe, plan_members, resolved_models, train_members
-
-        recipe = chosen_recipe(dataset, recipe_name, epochs)
-        from explorer.measure.environment import find_device
-
-        find_device(device)
         from explorer.data import load_images
+        from explorer.measure.environment import find_device
         from explorer.run.progress import progress, say
+        from explorer.run.training import resolved_models, train_members
+        from explorer.run.training.asked import Asked, asked_jobs, stacked_as_asked, untaught_recipes
 
-        images = load_images(dataset, data_dir=data_dir, download=download)
+        asked = Asked(stacked=parse_stacked(stacked), **chosen)
+        find_device(asked.device)
+        images = load_images(dataset, data_dir=asked.data_dir, download=download)
         for note in images.notes:
             say(f"note: {note}")
         specs = resolved_models(named, images)
-        with open_store(store_url, create=True) as store:
-            jobs, there = plan_members(
-                store, images, specs, seed_list, recipe=recipe, data_dir=data_dir, device=device
-            )
+        untaught_recipes(images.name, asked)  # refused before a store is made
+        # A teacher is in the store, or there is none to learn from.
+        with open_store(store_url, create=asked.teacher is None, writes=True) as store:
+            jobs, there, recipe_id = asked_jobs(store, images, specs, seed_list, asked)
             say(
-                f"train: {len(jobs)} members on {images.name} ({len(images.train.labels)} examples, "
-                f"recipe {recipe.id}); {len(there)} are there already"
+                f"train: {sum(len(job.members) for job in jobs)} members on {images.name} "
+                f"({len(images.train.labels)} examples, recipe {recipe_id}); {len(there)} are there already"
             )
+            with progress("timing") as update:
+                jobs = stacked_as_asked(jobs, asked, update=update)
             with progress("train") as update:
                 trained = train_members(jobs, workers=workers, update=update)
             records = [*there, *trained]
             if as_json:
-                print_json(_document(store.url, images.name, recipe.id, records, len(trained)))
+                print_json(_document(store.url, images.name, recipe_id, records, len(trained)))
             for record in trained:
                 say(f"stored {record.member}: {record.training.wall_s:.1f} s of training")
+
+
+def parse_stacked(text: str) -> int | None:
+    """Read ``auto`` (None) or a number of members at a time.
+
+    Raises:
+        UsageError: neither, or fewer than 1.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"not a number of members to train side by side: {text!r}; wanted 1, 2, ... or auto")
+    return int(text)
 
 
 def _document(

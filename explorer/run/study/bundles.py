@@ -1,0 +1,71 @@
+"""One result bundle a training and seed: written as soon as its members are committed.
+
+A bundle that is there is whole, and none is ever written again: a kill loses nothing, and a folder of
+bundles can be copied while the study runs. Their names say what is in them, so that a run on an empty
+store takes up those that are there instead of training again.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer.run.training.jobs import MemberJob
+from explorer.spec import Member
+from explorer.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleFolder:
+    """Where a study's bundles are."""
+
+    path: Path
+    study: str
+    """Name of the study."""
+    weights: bool
+    """Whether the members' weights go in."""
+
+    def file_of(self, job: MemberJob, seed: int) -> Path:
+        """Return the bundle of one seed of a training."""
+        name = f"{self.study}-{job.model}-{job.recipe.id}-seed{seed}"
+        return self.path / f"{re.sub('[^A-Za-z0-9_.+@-]', '_', name)}.zip"
+
+    def take_in(self, store: Store, jobs: Iterable[MemberJob]) -> tuple[Path, ...]:
+        """Merge the bundles of ``jobs`` that are there into the store and return them.
+
+        Raises:
+            InputDataError: a bundle is damaged; the store has what came before it.
+        """
+        from explorer.store.bundle import ingest_bundle
+
+        files = [self.file_of(job, seed) for job in jobs for seed in job.seeds]
+        found = [path for path in files if path.is_file()]
+        for path in found:
+            ingest_bundle(store, path)
+        return tuple(found)
+
+    def write(self, store: Store, jobs: Iterable[MemberJob]) -> tuple[Path, ...]:
+        """Write the bundles of ``jobs``, all committed, that are not there yet, and return them."""
+        from explorer.store.bundle import write_bundle
+
+        written = []
+        for job in jobs:
+            for seed in job.seeds:
+                path = self.file_of(job, seed)
+                if path.exists():
+                    continue
+                self.path.mkdir(parents=True, exist_ok=True)
+                write_bundle(
+                    store,
+                    path,
+                    dataset=job.dataset,
+                    members=members_of(job, seed),
+                    weights="all" if self.weights else "none",
+                )
+                written.append(path)
+        return tuple(written)
+
+
+def members_of(job: MemberJob, seed: int) -> tuple[Member, ...]:
+    """Return the members of one seed of a training."""
+    return tuple(member for member in job.members if member.seed == seed)

@@ -1,0 +1,132 @@
+"""How long an epoch of each network takes on this device: measured here, never guessed."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from explorer.data import ImageSet
+from explorer.record import MemberRecord
+from explorer.run.study.expand import SCALE, StudyJob, stacked
+from explorer.run.training.jobs import MemberJob
+from explorer.run.training.pool import TrainingPool
+from explorer.spec import ModelSpec
+
+TIMING_S = 2.0
+"""Time limit of one measurement, its warm-up apart."""
+STACKED_UP_TO_MACS = 150_000_000
+"""Larger networks fill a GPU by themselves: stacking them is not tried."""
+
+Kept = Callable[[MemberJob], int]
+"""Job -> epochs of it that a checkpoint keeps."""
+Key = tuple[ModelSpec, int]
+"""A network and how many seeds of it are trained side by side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochTimes:
+    """Seconds an epoch of one member takes, by network and members side by side."""
+
+    seconds: Mapping[Key, float]
+    measured: frozenset[Key]
+    """Those whose step was timed for this run; the others are of members trained on this device."""
+
+    def epoch_s(self, one: StudyJob) -> float:
+        """Return the seconds of a job's epoch, all its seeds, with the teacher's answers."""
+        seeds = len(one.job.seeds)
+        # The last few seeds of a model may be fewer than were timed side by side.
+        alone = self.seconds[one.job.model, 1]
+        own = self.seconds.get((one.job.model, seeds), alone) * seeds
+        # A forward pass is a third of a training step's work.
+        return own + sum(self.seconds[member.model, 1] for member in one.teacher) / 3
+
+
+def epoch_times(
+    pool: TrainingPool,
+    images: ImageSet,
+    jobs: Sequence[StudyJob],
+    records: Iterable[MemberRecord],
+    *,
+    widths: Mapping[ModelSpec, int],
+    device_name: str,
+    update: Callable[[float, str], None] = lambda share, text: None,
+) -> EpochTimes:
+    """Return what every job that is still to do takes an epoch.
+
+    Args:
+        pool: its workers time the steps, beside each other as they will train.
+        images: of the study.
+        jobs: of the study, not stacked.
+        records: members that may have been trained here.
+        widths: of every model that may be stacked, how many seeds; it is timed alone and stacked.
+        device_name: what the maker calls the device at hand.
+        update: told how far it is.
+    """
+    todo = [one for one in jobs if not one.done]
+    known: dict[Key, float] = {}
+    wanted: dict[Key, MemberJob] = {}
+    if todo:
+        known = _known(todo[0].job, records, device_name)
+    by_model = {one.job.model: one.job for one in jobs if one.arm == SCALE}
+    for one in todo:
+        needed = {(one.job.model, 1): one.job}
+        if one.arm == SCALE:
+            needed[one.job.model, widths.get(one.job.model, 1)] = one.job
+        for member in one.teacher:
+            needed[member.model, 1] = by_model.get(member.model, one.job)
+        wanted |= {key: job for key, job in needed.items() if key not in known}
+    steps = -(-len(images.train) // todo[0].job.recipe.batch_size) if todo else 0
+    futures = {
+        key: pool.time_step(job, stacked=key[1], seconds=TIMING_S)
+        for key, job in sorted(wanted.items(), key=str)
+    }
+    for number, (key, future) in enumerate(futures.items()):
+        update(number / len(futures), f"timing a step of {key[0]}")
+        known[key] = future.result() * steps
+    return EpochTimes(seconds=known, measured=frozenset(futures))
+
+
+def possible_widths(jobs: Sequence[StudyJob]) -> dict[ModelSpec, int]:
+    """Return how many seeds of each small network are still to do, where there are several."""
+    missing: defaultdict[ModelSpec, int] = defaultdict(int)
+    for one in jobs:
+        if one.arm == SCALE and not one.done and one.job.macs <= STACKED_UP_TO_MACS:
+            missing[one.job.model] += 1
+    return {model: seeds for model, seeds in missing.items() if seeds > 1}
+
+
+def begun_widths(
+    jobs: Sequence[StudyJob], widths: Mapping[ModelSpec, int], kept: Kept
+) -> dict[ModelSpec, int]:
+    """Return those of ``widths`` that an interrupted run has begun: they go on as they were."""
+    joined = (one for one in stacked(jobs, widths) if not one.done and len(one.job.seeds) > 1)
+    return {one.job.model: len(one.job.seeds) for one in joined if kept(one.job)}
+
+
+def faster_widths(times: EpochTimes, widths: Mapping[ModelSpec, int]) -> dict[ModelSpec, int]:
+    """Return those of ``widths`` that take less time a member than one seed alone."""
+    seconds = times.seconds
+    return {
+        model: width
+        for model, width in widths.items()
+        if (model, width) in seconds and seconds[model, width] < seconds[model, 1]
+    }
+
+
+def _known(job: MemberJob, records: Iterable[MemberRecord], device_name: str) -> dict[Key, float]:
+    """Return the median epoch of members that were trained on this very device as ``job`` will be."""
+    found: defaultdict[Key, list[float]] = defaultdict(list)
+    for record in records:
+        training = record.training
+        alike = (
+            record.dataset == job.dataset
+            and training.device_name == device_name
+            and training.device == job.device
+            and training.recipe.get("batch_size") == job.recipe.batch_size
+            and training.precision == job.recipe.precision
+            and training.compiled == job.compiled
+            and not training.teacher
+        )
+        if alike:
+            found[record.member.model, training.stacked].append(training.wall_s / training.epochs)
+    return {key: statistics.median(values) for key, values in found.items()}
