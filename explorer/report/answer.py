@@ -140,6 +140,9 @@ def _cheaper(advice: Advice, point: Point) -> str:
             f"Which costs less, the answer or {named}, is too close to call: "
             f"the {point.cost.basis} costs' intervals overlap too far."
         )
+    if cheaper.design != point.design and cheaper.cost.value == 0:
+        nothing = f"the {kind_name(cheaper.kind)} {cheaper.design} costs nothing"
+        return f"Of those that cannot be told apart {nothing}."
     if cheaper.design != point.design:
         ratio = format_ratio(point.cost.value, cheaper.cost.value)
         return (
@@ -150,6 +153,8 @@ def _cheaper(advice: Advice, point: Point) -> str:
     rival = advice.runner_up
     if rival is None or rival.cost.value <= point.cost.value:
         return "Of those that cannot be told apart, the answer is also the cheapest."
+    if point.cost.value == 0:
+        return "The answer is also the cheaper of the two: it costs nothing."
     ratio = format_ratio(rival.cost.value, point.cost.value)
     return f"The answer is also the cheaper of the two: the runner-up costs {ratio} as much."
 

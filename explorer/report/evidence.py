@@ -9,7 +9,7 @@ from importlib import metadata
 from explorer import __version__
 from explorer.analysis.axis import axis_factor
 from explorer.analysis.result import Front
-from explorer.convention import Basis
+from explorer.convention import Basis, terms_hold_for
 from explorer.record import Conditions, CostRecord, MemberRecord
 from explorer.spec import Member, parse_member
 from explorer.store import Store
@@ -40,7 +40,7 @@ class Evidence:
     """What stands behind a front."""
 
     members: tuple[MemberRecord, ...]
-    """Those the designs were made of."""
+    """Those the designs were made of, as far as they were trained here."""
     costs: tuple[CostRecord, ...]
     """Those the axis was read from."""
     cost_factor: float
@@ -48,6 +48,8 @@ class Evidence:
     provenance: Provenance
     uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Model -> operator without a formula -> times it ran, where a count had gaps."""
+    untrained: tuple[Member, ...] = ()
+    """Those whose predictions came from elsewhere: no training record can be shown."""
 
     @property
     def conditions(self) -> Conditions | None:
@@ -57,25 +59,33 @@ class Evidence:
 
 def gather_evidence(store: Store, front: Front, *, command: str = "") -> Evidence:
     """Read members' training records and the axis's cost records behind ``front`` from the store."""
-    wanted = {_key(parse_member(text), front.pool.recipe_id) for text in front.pool.members}
+    named = {_key(member, front.pool.recipe_id): member for member in map(parse_member, front.pool.members)}
     members = tuple(
         record
         for record in store.members(dataset=front.pool.dataset)
-        if _key(record.member, front.pool.recipe_id) in wanted
+        if _key(record.member, front.pool.recipe_id) in named
         and record.split_digest == front.pool.split_digest
     )
+    trained = {_key(record.member, front.pool.recipe_id) for record in members}
+    untrained = tuple(member for key, member in named.items() if key not in trained)
     models = {(record.member.model, record.channels, record.classes) for record in members}
+    elsewhere = {(member.model, front.pool.classes) for member in untrained}
     bases = {point.cost.basis for point in front.points}
     if Basis.COMPOSED in bases:
         bases.add(Basis.MEASURED)
     costs = tuple(
         record
         for record in store.costs(kind=front.axis.stored_kind, device=front.axis.device)
-        if (record.model, record.channels, record.classes) in models and record.figure.basis in bases
+        if record.figure.basis in bases
+        and terms_hold_for(record.convention, front.pool.dataset)
+        and (
+            (record.model, record.channels, record.classes) in models
+            or (record.model, record.classes) in elsewhere
+        )
     )
     factor, _ = axis_factor(store, front.axis)
     made = provenance(store, command=command)
-    return Evidence(members=members, costs=costs, cost_factor=factor, provenance=made)
+    return Evidence(members=members, costs=costs, cost_factor=factor, provenance=made, untrained=untrained)
 
 
 def provenance(store: Store, *, command: str = "") -> Provenance:

@@ -50,7 +50,7 @@ _VARIABLES = {
     **{colour: str(kind) for kind, colour in KIND_COLOURS.items()},
     **{colour: f"line-{i}" for i, colour in enumerate(LINE_COLOURS) if i >= len(KIND_COLOURS)},
 }
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "svg.fonttype": "none",  # text stays text: searchable, small, and in the page's own type
     "svg.hashsalt": "explorer",  # the same figure is the same bytes
     "font.family": "sans-serif",
@@ -77,7 +77,7 @@ def draw_curves(info: CurvesInfo) -> str:
 
 
 def _drawn(paint: Callable[[Axes], None], alt: str, size: tuple[float, float]) -> str:
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
         figure.patch.set_alpha(0.0)

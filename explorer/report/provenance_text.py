@@ -74,6 +74,11 @@ def not_counted(axis: CostAxis, evidence: Evidence) -> tuple[str, ...]:
             "Moving data is not in this axis: a design with fewer operations can still be slower. Ask again "
             "on the axis latency@DEVICE before shipping for speed."
         )
+    if axis.kind.name == "price":
+        said.append(
+            "Prices are those that were given when the predictions were imported; sellers change them. "
+            "Sending inputs to several sellers, and waiting for the answers, is not in them."
+        )
     if axis.kind.name == "latency":
         said.append(
             "Latency of an ensemble or a cascade is composed from its members' measured medians, one after "

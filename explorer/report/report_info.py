@@ -276,7 +276,7 @@ def member_rows(axis: CostAxis, evidence: Evidence) -> tuple[MemberRow, ...]:
     rows = []
     for record in evidence.members:
         training = record.training
-        figure = figures.get((record.member.name, record.member.resolution))
+        figure = figures.get((record.member.name, record.member.model.resolution))
         value = figure.value * evidence.cost_factor if figure is not None else float("nan")
         losses = [entry["loss"] for entry in training.curve if "loss" in entry]
         rows.append(
@@ -293,6 +293,20 @@ def member_rows(axis: CostAxis, evidence: Evidence) -> tuple[MemberRow, ...]:
                 sort_cost=value if figure is not None else 0.0,
                 sort_macs=float(training.macs),
                 sort_wall=training.wall_s,
+            )
+        )
+    for member in evidence.untrained:
+        figure = figures.get((member.name, member.model.resolution))
+        value = figure.value * evidence.cost_factor if figure is not None else float("nan")
+        rows.append(
+            MemberRow(
+                member=f"{member.model}#{member.seed}",
+                cost=format_amount(value, axis.kind) if figure is not None else "not recorded",
+                **dict.fromkeys(("epochs", "examples", "macs", "wall", "device", "final_loss"), ""),
+                recipe=member.recipe or "imported",
+                sort_cost=value if figure is not None else 0.0,
+                sort_macs=0.0,
+                sort_wall=0.0,
             )
         )
     return tuple(sorted(rows, key=lambda row: (row.sort_cost, row.member)))

@@ -45,6 +45,7 @@ _AXIS_TEXT = {
     "time_per_example": "time of one example in full calls",
     "energy": "energy of one example",
     "money": "price of a million examples",
+    "price": "price of a million calls",
 }
 
 
@@ -81,6 +82,8 @@ def format_amount(value: float, kind: CostKind) -> str:
     if kind.unit in _STEPS:
         digits, unit = _scaled(value, _STEPS[kind.unit]) if value else ("0", kind.unit)
         return f"{digits} {unit}"
+    if kind.unit == "USD" and abs(value) >= 1000:
+        return f"{float(f'{value:.3g}'):,.0f} USD"  # nobody writes 1.50 kUSD
     if abs(value) >= 1000 or float(value).is_integer():
         whole = float(value).is_integer() and abs(value) < 1000
         digits, prefix = (f"{value:.0f}", "") if whole else _scaled(value, _LARGE)
@@ -134,6 +137,8 @@ def per_what(axis: CostAxis) -> str:
     """Say what a cost on an axis is paid for: an example, a call of many, or a million examples."""
     if axis.kind.needs_price:
         return "per million examples"
+    if axis.kind.name == "price":
+        return "per million calls"
     batch = axis.workload.batch if axis.workload is not None and axis.kind.name == "latency" else 1
     return "per example" if batch == 1 else f"per call of {format_count(batch)} examples"
 

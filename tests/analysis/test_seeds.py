@@ -1,0 +1,150 @@
+"""Means over seeds and their intervals, against plain numpy and closed forms."""
+
+import itertools
+
+import numpy as np
+import pytest
+from strategies import simulated_pool
+
+from explorer.analysis.seeds import (
+    Estimate,
+    Resampling,
+    SeedValues,
+    families,
+    family,
+    grouped,
+    percentiles,
+    right_answers,
+    scales,
+    seed_sets,
+)
+from explorer.errors import UsageError
+
+
+def values_of(rows: np.ndarray, *, largest: int = 1, key: str = "net") -> SeedValues:
+    """Figures of single seeds ``[seed, example]``; those of larger sets are the members' mean."""
+    sets = seed_sets(len(rows), largest)
+    figures = [rows[chosen[chosen >= 0]].mean(axis=0) for chosen in sets]
+    return SeedValues(key=key, seeds=len(rows), sets=sets, values=np.array(figures, np.float32))
+
+
+def test_seed_sets_are_all_subsets() -> None:
+    found = {tuple(row[row >= 0]) for row in seed_sets(4, 3)}
+    assert found == {c for n in (1, 2, 3) for c in itertools.combinations(range(4), n)}
+    assert seed_sets(2, 5).shape == (3, 2)
+
+
+def test_right_answers_and_means_against_plain_averaging() -> None:
+    pool = simulated_pool(models=2, seeds=4, select=23, report=151)
+    for scale in scales(pool):
+        found = right_answers(pool, scale, "report", largest=3)
+        assert found.sizes == (1, 2, 3)
+        for size in found.sizes:
+            right = [
+                (
+                    pool.report[list(chosen)].astype(float).mean(axis=0).argmax(axis=1) == pool.report_labels
+                ).mean()
+                for chosen in itertools.combinations(scale.rows, size)
+            ]
+            assert found.mean(size) == pytest.approx(np.mean(right), abs=1e-7)
+
+
+def test_scales_are_the_pools_own_plain_models_cheapest_first() -> None:
+    pool = simulated_pool(models=3, seeds=2, select=5, report=5)
+    assert [str(s.model) for s in scales(pool)] == ["net0@8", "net1@8", "net2@8"]
+    assert grouped(pool) == scales(pool)
+    assert list(families(scales(pool))) == ["net"]
+    assert families(scales(pool)[:1]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("wrn10-0.5", "wrn"), ("mobile-x0.25", "mobile"), ("timm:resnet18.a1", "timm:resnet"), ("X1", "X1")],
+)
+def test_a_family_is_the_leading_letters(name: str, wanted: str) -> None:
+    assert family(name) == wanted
+
+
+def test_spread_over_examples_is_the_standard_error() -> None:
+    right = (np.arange(400) % 4 > 0).astype(np.float32)
+    estimate = Resampling(400).estimate(values_of(right[None]), 1)
+    assert estimate.value == 0.75
+    assert estimate.draws.std() == pytest.approx(np.sqrt(0.75 * 0.25 / 400), rel=0.06)
+    interval = estimate.interval()
+    assert interval.low < 0.75 < interval.high
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * np.sqrt(0.75 * 0.25 / 400), rel=0.1)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+def test_spread_over_seeds_is_the_standard_error_of_their_mean(seeds: int) -> None:
+    """Every example alike: what is left is the seeds' own variance, s^2 / seeds."""
+    levels = np.random.default_rng(seeds).normal(0.9, 0.02, seeds)
+    rows = np.repeat(levels[:, None], 50, axis=1)
+    estimate = Resampling(50, draws=8000).estimate(values_of(rows), 1)
+    assert estimate.draws.std() == pytest.approx(levels.std(ddof=1) / np.sqrt(seeds), rel=0.05)
+    assert Resampling(50, over_seeds=False).estimate(values_of(rows), 1).draws.std() < 1e-6
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_ensembles_that_add_up_their_members_spread_as_the_members_mean_does(size: int) -> None:
+    """With a figure that is the members' mean every ensemble size has one truth: the mean over all seeds."""
+    levels = np.random.default_rng(1).normal(0.9, 0.02, 5)
+    rows = np.repeat(levels[:, None], 50, axis=1)
+    resampling = Resampling(50)
+    one, several = (resampling.estimate(values_of(rows, largest=5), n) for n in (1, size))
+    assert several.value == pytest.approx(one.value, abs=1e-6)
+    assert several.draws == pytest.approx(one.draws, abs=1e-6)
+
+
+def test_seed_effects_of_additive_ensembles_are_the_seeds_distances_over_the_size() -> None:
+    levels = np.array([0.1, 0.5, 0.6, 0.8])
+    found = values_of(np.repeat(levels[:, None], 9, axis=1), largest=4)
+    resampling = Resampling(9, draws=3)
+    for size in (1, 2, 3, 4):
+        effects = resampling.seed_effects(found, size)
+        wanted = (levels - levels.mean()) / size
+        assert effects == pytest.approx(np.repeat(wanted[:, None], 3, axis=1), abs=1e-6)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    """Seeds and examples drawn anew 100 times: two-level intervals hold the truth in about 95 %."""
+    random = np.random.default_rng(3)
+    grid = random.normal(0, 1, 2000)[:, None] + 1.2 * random.normal(1.0, 0.12, 200)[None]
+    truth = (1 / (1 + np.exp(-grid))).mean()
+    examples, seeds, inside = 200, 6, 0
+    for _ in range(100):
+        hard, skill = random.normal(0, 1, examples), random.normal(1.0, 0.12, seeds)
+        chance = 1 / (1 + np.exp(-(skill[:, None] * 1.2 + hard)))
+        right = (random.random((seeds, examples)) < chance).astype(np.float32)
+        interval = Resampling(examples, draws=200).estimate(values_of(right), 1).interval()
+        inside += bool(interval.low <= truth <= interval.high)
+    assert 87 <= inside <= 100
+
+
+def test_differences_are_paired_over_examples_and_over_seeds_of_one_model() -> None:
+    rows = np.random.default_rng(2).random((4, 60)).astype(np.float32)
+    resampling = Resampling(60)
+    one = resampling.estimate(values_of(rows), 1)
+    shifted = resampling.estimate(values_of(rows + np.float32(0.25)), 1)
+    interval = (shifted - one).interval()
+    assert (interval.low, interval.value, interval.high) == pytest.approx((0.25,) * 3, abs=1e-6)
+    other = resampling.estimate(values_of(rows, key="another model"), 1)
+    assert np.std(other.draws - one.draws) > 0.001
+
+
+def test_the_same_question_gets_the_same_draws() -> None:
+    rows = np.random.default_rng(2).random((4, 60))
+    first, second = (Resampling(60).estimate(values_of(rows), 1).draws for _ in range(2))
+    assert (first == second).all()
+
+
+def test_an_infinite_draw_stays_infinite() -> None:
+    assert percentiles(np.array([1.0] * 90 + [np.inf] * 10)) == (1.0, np.inf)
+    assert Estimate(value=2.0, draws=np.array([1.0, 3.0]), n=5).map(lambda x: -x).value == -2.0
+
+
+def test_more_members_than_seeds_are_refused() -> None:
+    with pytest.raises(UsageError, match="net has 2 seeds; no ensemble of 3"):
+        Resampling(5).estimate(values_of(np.ones((2, 5))), 3)
+    with pytest.raises(UsageError, match="needs examples and draws"):
+        Resampling(0)
