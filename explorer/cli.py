@@ -1,10 +1,12 @@
 """The `explorer` command: names, help and exit codes; the work is in `explorer.commands`.
 
 Exit codes: 0 ok, 1 a gate failed, 2 usage or bad input, 3 environment or device missing,
-130 interrupted. Every error is one line on stderr. ``explorer --help`` imports nothing heavy.
+4 a partial result, 130 interrupted. Every error is one line on stderr. ``explorer --help`` imports nothing
+heavy.
 """
 
 import importlib
+import keyword
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +22,8 @@ _COMMANDS: dict[str, str] = {
     "profile": "Count and time models on this machine, and store the figures.",
     "devices": "What is known of devices, and what an hour of them costs.",
     "train": "Train members and store their predictions and training cost.",
+    "import": "Bring in what was made elsewhere: predictions of other people's models.",
+    "study": "Whole studies: many scales and seeds of a family, by a measured plan.",
     "front": "The exact Pareto front over single, ensemble and cascade.",
     "advise": "The answer to a budget or a target, with the evidence.",
     "compare": "Two designs, paired on the same examples.",
@@ -27,7 +31,7 @@ _COMMANDS: dict[str, str] = {
     "verify": "Run a built file against the stored predictions and time it.",
     "report": "Write a self-contained report (HTML or Markdown).",
     "app": "Open the app in a browser.",
-    "db": "Look after the store: info, check, migrate.",
+    "db": "Look after the store: info, check, migrate, export, ingest.",
 }
 """Command -> short help, so that listing them loads none of their modules."""
 
@@ -40,14 +44,15 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Import ``explorer.commands.<name>`` and return its ``command``.
+        """Import ``explorer.commands.<name>`` (``<name>_`` for a Python keyword), return its ``command``.
 
         Raises:
             UsageError: no such command; the message lists those that exist.
         """
         if cmd_name not in _COMMANDS:
             raise unknown_name("command", cmd_name, _COMMANDS)
-        command: click.Command = importlib.import_module(f"explorer.commands.{cmd_name}").command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"explorer.commands.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -146,6 +146,13 @@ _KINDS = (
         per_example=True,
         needs_price=True,
     ),
+    CostKind(
+        name="price",
+        unit="USD",
+        composition=Composition.EXPECTED,
+        needs_device=False,
+        doc="what the seller charges, US dollars for a million calls",
+    ),
 )
 COST_KINDS: dict[str, CostKind] = {kind.name: kind for kind in _KINDS}
 
@@ -213,6 +220,23 @@ class CostAxis:
 
     def __str__(self) -> str:
         return self.kind.name if self.device is None else f"{self.kind.name}@{self.device}"
+
+
+IMPORTED_TERMS = "imported:"
+"""Begins the convention of a cost that came with predictions made elsewhere; the data set's name follows."""
+
+
+def imported_terms(dataset: str) -> str:
+    """Return the convention of costs that were imported with predictions on ``dataset``."""
+    return f"{IMPORTED_TERMS}{dataset}"
+
+
+def terms_hold_for(convention: str, dataset: str) -> bool:
+    """Tell whether a cost of that convention may be used on ``dataset``.
+
+    Two sellers' services on two data sets may have one name: an imported cost stays with its data set.
+    """
+    return not convention.startswith(IMPORTED_TERMS) or convention == imported_terms(dataset)
 
 
 def same_basis_or_raise(bases: set[Basis], what: str) -> None:

@@ -211,7 +211,7 @@ class CostRecord:
     """A cost figure of one model, as the store keeps it."""
 
     model: ModelSpec
-    """Resolution always set."""
+    """Resolution always set, but for published figures of what was imported."""
     channels: int
     classes: int
     kind: str
@@ -243,10 +243,22 @@ class TrainingRecord:
     """Time spent training, interruptions left out."""
     device: str
     macs: int
-    """Forward and backward of all examples seen, backward counted as 2 x forward."""
+    """Forward and backward of all examples seen, backward counted as 2 x forward; of a distilled member
+    also its teacher's forward passes. Snapshots share one run: each has its own cycle's part of epochs,
+    examples, time and MACs, so that the run's are their sums."""
     curve: tuple[Mapping[str, float], ...]
     """One entry an epoch: ``epoch``, ``loss``, ``accuracy`` on the training examples, ``wall_s``."""
     versions: Mapping[str, str]
+    precision: str = "float32"
+    """Of the forward pass in training: ``float32``, or ``bfloat16`` under autocast."""
+    stacked: int = 1
+    """Members that were trained side by side in one process, this one included."""
+    teacher: str = ""
+    """Canonical text of the design whose probabilities it learned; empty: it learned the labels."""
+    compiled: bool = False
+    """Whether the network ran through ``torch.compile``."""
+    device_name: str = ""
+    """What the maker calls the device; empty in records older than this field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@
 
 The text parses back to an equal value (``parse_design(str(design)) == design``), so a person can
 type one, a URL can carry one and a file name can hold one. A member may name its recipe,
-``wrn16-4@32~long#0``; without one, the recipe is that of the context (a store and a data set).
+``wrn16-4@32~long#0``; without one, the recipe is that of the context (a store and a data set). A member
+whose answers came from elsewhere may have no resolution: nobody here knows it. ``google~imported#0``
 """
 
 import hashlib
@@ -17,11 +18,16 @@ from enum import StrEnum
 
 from explorer.errors import UsageError
 
+DISTILLED_RECIPE = "distilled"
+"""Name of every recipe with a teacher; its id is that name, a dash and a hash."""
+
 _NAME = r"[A-Za-z][A-Za-z0-9_.:+]*(?:-[A-Za-z0-9_.:+]+)*"
 _MODEL = re.compile(rf"(?P<name>{_NAME})(?:@(?P<resolution>[0-9]+))?")
 _MEMBER = re.compile(
-    rf"(?P<name>{_NAME})@(?P<resolution>[0-9]+)(?:~(?P<recipe>[A-Za-z0-9_.-]+))?#(?P<seed>[0-9]+)"
+    rf"(?P<name>{_NAME})(?:@(?P<resolution>[0-9]+))?(?:~(?P<recipe>[A-Za-z0-9_.-]+))?#(?P<seed>[0-9]+)"
 )
+NAME_RULE = "letters, digits and _ . : + with single dashes between them, a letter first"
+"""What a model may be called, in words."""
 _CALL = re.compile(r"(?P<rule>[a-z]+)\((?P<inside>[^()]*)\)")
 _EXIT = re.compile(r"\[(?P<signal>[a-z]+)>=(?P<threshold>[^\]]+)\]\s*(?P<stage>.+)", re.DOTALL)
 
@@ -121,23 +127,30 @@ class Member:
 
     name: str
     resolution: int
+    """Pixels; 0 where it is not known: predictions that were made elsewhere."""
     seed: int
     recipe: str = ""
     """Recipe id; empty means the context's recipe."""
 
     def __post_init__(self) -> None:
-        ModelSpec(self.name, self.resolution)
+        ModelSpec(self.name, self.resolution or None)
         if self.seed < 0:
             raise UsageError(f"seed of {self.name} must be 0 or more, got {self.seed}")
 
     @property
+    def distilled(self) -> bool:
+        """Whether it learned from an ensemble's answers: its recipe is called `DISTILLED_RECIPE`."""
+        return self.recipe.rpartition("-")[0] == DISTILLED_RECIPE
+
+    @property
     def model(self) -> ModelSpec:
         """The network without its seed and recipe."""
-        return ModelSpec(self.name, self.resolution)
+        return ModelSpec(self.name, self.resolution or None)
 
     def __str__(self) -> str:
         recipe = f"~{self.recipe}" if self.recipe else ""
-        return f"{self.name}@{self.resolution}{recipe}#{self.seed}"
+        at = f"@{self.resolution}" if self.resolution else ""
+        return f"{self.name}{at}{recipe}#{self.seed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +159,10 @@ class Single:
 
     member: Member
 
-    kind = CandidateKind.SINGLE
+    @property
+    def kind(self) -> CandidateKind:
+        """`DISTILLED` where the member is, else `SINGLE`."""
+        return CandidateKind.DISTILLED if self.member.distilled else CandidateKind.SINGLE
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -266,7 +282,7 @@ def parse_model(text: str) -> ModelSpec:
 
 
 def parse_member(text: str) -> Member:
-    """Read ``NAME@RESOLUTION[~RECIPE]#SEED``.
+    """Read ``NAME[@RESOLUTION][~RECIPE]#SEED``; without a resolution it is not known.
 
     Raises:
         UsageError: the text is not of that form.
@@ -274,7 +290,9 @@ def parse_member(text: str) -> Member:
     match = _MEMBER.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"not a member: {text.strip()!r}; wanted NAME@RESOLUTION#SEED, e.g. wrn16-4@32#0")
-    return Member(match["name"], int(match["resolution"]), int(match["seed"]), match["recipe"] or "")
+    resolution = match["resolution"]
+    model = ModelSpec(match["name"], int(resolution) if resolution else None)  # written out, 0 is refused
+    return Member(model.name, model.resolution or 0, int(match["seed"]), match["recipe"] or "")
 
 
 def parse_design(text: str) -> Candidate:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from explorer.analysis.compare import compare
+from explorer.analysis.costs import stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Advice, Comparison, Crossover, Front, Point, Verdict
 from explorer.analysis.score import Memo
@@ -13,7 +14,7 @@ from explorer.errors import ConventionError, UsageError
 from explorer.prediction.decision import Verdict as CostVerdict
 from explorer.prediction.decision import decide
 from explorer.question import Budget, Target
-from explorer.spec import CandidateKind
+from explorer.spec import Candidate, CandidateKind, Single
 
 
 def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
@@ -21,8 +22,11 @@ def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
 
     Chosen on ``select`` among all searched designs: for a budget the most accurate design whose cost is
     within it (equal: the cheaper one), for a target the cheapest design that reaches it (equal: the
-    more accurate one); equal in both: `space.design_order`. Whether the answer is better than the best
-    of every other kind is judged on ``report``, paired on the same examples.
+    more accurate one); equal in both: `space.design_order`. Under a budget every part must earn its
+    place: where the best of another kind is a stage or member of that design, costs no more, and
+    ``select`` cannot tell the two apart, it goes first, for of thousands of cascades around one network
+    some are ahead of it by luck. Whether the answer is better than the best of every other kind is judged
+    on ``report``, paired on the same examples.
 
     Args:
         pool: what ``front`` was searched in.
@@ -39,9 +43,11 @@ def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
         raise UsageError("this front holds no fronts by kind; make it with explorer.analysis.search.search")
     _check_axis(front.axis, question)
     best = best_of_kinds(front.fronts_by_kind, question)
-    ranked = sorted(best.values(), key=lambda point: _preference(point, question))
-    answer = ranked[0] if ranked else None
     memo: Memo = {}
+    ranked = sorted(best.values(), key=lambda point: _preference(point, question))
+    leader = ranked[0] if ranked else None
+    ranked, simpler_notes = _parts_first(pool, ranked, question, memo)
+    answer = ranked[0] if ranked else None
     comparisons = tuple(compare(pool, ranked[0].design, other.design, memo=memo) for other in ranked[1:])
     cheaper = _cheaper(ranked, comparisons)
     return Advice(
@@ -56,8 +62,8 @@ def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
         cheaper=cheaper,
         cost_verdict=_cost_verdict(ranked, cheaper),
         crossovers=crossovers(front.points),
-        next_up=_next_up(front.points, answer, question),
-        notes=(*front.notes, *_notes(answer, question)),
+        next_up=_next_up(front.points, leader, question),
+        notes=(*front.notes, *simpler_notes, *_notes(answer, question)),
     )
 
 
@@ -104,6 +110,32 @@ def _preference(point: Point, question: Budget | Target) -> tuple:
     return (*first, design_order(point.design))
 
 
+def _parts_first(
+    pool: Pool, ranked: list[Point], question: Budget | Target, memo: Memo
+) -> tuple[list[Point], tuple[str, ...]]:
+    """Put a part of the best design in front that is no dearer, nor told from the whole on ``select``."""
+    if not isinstance(question, Budget) or not ranked:
+        return ranked, ()
+    best = ranked[0]
+    for other in sorted(ranked[1:], key=lambda point: len(point.design.members)):
+        if other.design not in _parts(best.design) or other.select_cost > best.select_cost:
+            continue
+        ahead = compare(pool, best.design, other.design, split="select", memo=memo)
+        if ahead.verdict is Verdict.CANNOT_TELL:
+            note = (
+                f"{best.design} was {100 * ahead.difference.value:.2f} points ahead on the examples it was "
+                f"chosen on, too little to tell it from its own part {other.design}, which costs no more"
+            )
+            return [other, *(point for point in ranked if point is not other)], (note,)
+    return ranked, ()
+
+
+def _parts(design: Candidate) -> set[Candidate]:
+    """Return the designs that ``design`` has as its stages or members, itself left out."""
+    parts: set[Candidate] = {*stages_of(design), *map(Single, design.members)}
+    return parts - {design}
+
+
 def _cheaper(ranked: Sequence[Point], comparisons: Sequence[Comparison]) -> Point | None:
     """Return the cheapest of the answer and those it cannot be told from."""
     if not ranked:
@@ -136,11 +168,11 @@ def _cost_verdict(ranked: Sequence[Point], cheaper: Point | None) -> CostVerdict
     return decide(answer.cost, rival.cost, correlation=shared)
 
 
-def _next_up(points: Sequence[Point], answer: Point | None, question: Budget | Target) -> Point | None:
-    """Return the next dearer point of the front; without an answer, what the smallest budget buys."""
-    if answer is None:
+def _next_up(points: Sequence[Point], leader: Point | None, question: Budget | Target) -> Point | None:
+    """Return the next dearer point of the front; without one that fits, what the smallest budget buys."""
+    if leader is None:
         return points[0] if isinstance(question, Budget) else None
-    return next((point for point in points if point.select_cost > answer.select_cost), None)
+    return next((point for point in points if point.select_cost > leader.select_cost), None)
 
 
 def _notes(answer: Point | None, question: Budget | Target) -> tuple[str, ...]:

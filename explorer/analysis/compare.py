@@ -7,21 +7,24 @@ from explorer.analysis.score import Memo, candidate_decisions
 from explorer.spec import Candidate
 
 
-def compare(pool: Pool, first: Candidate, second: Candidate, *, memo: Memo | None = None) -> Comparison:
-    """Compare two designs' accuracy, paired on the ``report`` examples.
+def compare(
+    pool: Pool, first: Candidate, second: Candidate, *, split: str = "report", memo: Memo | None = None
+) -> Comparison:
+    """Compare two designs' accuracy, paired on the same examples.
 
     Args:
         pool: the members' probabilities and labels.
         first: the design the verdict is about.
         second: what it is compared with.
+        split: whose examples; ``select`` only to choose with, never to quote.
         memo: remembered answers of stages, see `explorer.analysis.score.candidate_decisions`.
 
     Raises:
         UsageError: a member is not in the pool.
     """
-    labels = pool.report_labels
-    first_right = candidate_decisions(pool, first, "report", memo=memo)[0] == labels
-    second_right = candidate_decisions(pool, second, "report", memo=memo)[0] == labels
+    labels = pool.arrays(split)[1]
+    first_right = candidate_decisions(pool, first, split, memo=memo)[0] == labels
+    second_right = candidate_decisions(pool, second, split, memo=memo)[0] == labels
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
     difference = paired_interval(only_first, only_second, len(labels))

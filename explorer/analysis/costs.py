@@ -61,7 +61,8 @@ def composed_basis(basis: Basis, kind: CandidateKind) -> Basis:
 
     Measured members make a measured single, but an ensemble or cascade was not itself measured.
     """
-    return Basis.COMPOSED if basis is Basis.MEASURED and kind is not CandidateKind.SINGLE else basis
+    several = kind in (CandidateKind.ENSEMBLE, CandidateKind.CASCADE)
+    return Basis.COMPOSED if basis is Basis.MEASURED and several else basis
 
 
 def cost_figure(pool: Pool, design: Candidate, left_at: np.ndarray) -> CostFigure:

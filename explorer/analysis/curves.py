@@ -24,8 +24,11 @@ def scale_curves(
         the curves, by model, and what was left out.
     """
     models: dict[tuple[ModelSpec, str], list[int]] = {}
+    # A curve is of one recipe: students and snapshots stay off it where the pool has a recipe of its own.
+    plain = any(not member.recipe for member in pool.members)
     for row, member in enumerate(pool.members):
-        models.setdefault((member.model, member.recipe), []).append(row)
+        if not (plain and member.recipe):
+            models.setdefault((member.model, member.recipe), []).append(row)
     curves, notes = [], []
     for (model, _), rows in models.items():
         if len(rows) < 2:

@@ -5,34 +5,50 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from explorer.analysis.axis import axis_factor
-from explorer.convention import PREDICTED, Basis, CostAxis
+from explorer.convention import PREDICTED, Basis, CostAxis, terms_hold_for
 from explorer.errors import ConventionError, UsageError, unknown_name
 from explorer.record import CostFigure, CostRecord, PredictionsRecord
 from explorer.spec import Member
 from explorer.store import Store
+from explorer.store.imported import RECIPE, predicted_datasets
+
+_Pair = tuple[PredictionsRecord, PredictionsRecord]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Members that were predicted on both splits, under one split and, unless mixed, one recipe."""
+    """Members that were predicted on both splits, under one split and, unless mixed, one base recipe."""
 
     split_digest: str
     recipe_id: str
-    """Several recipes joined by ``+`` when they are mixed."""
+    """The recipe that members without one in their name have; several joined by ``+`` when mixed."""
     stored: tuple[Member, ...]
     """As the store names them, with recipe."""
-    records: Mapping[Member, tuple[PredictionsRecord, PredictionsRecord]]
+    records: Mapping[Member, _Pair]
     """Stored member -> its predictions on ``select`` and ``report``."""
     notes: tuple[str, ...]
 
 
+def base_recipes(store: Store, dataset: str) -> dict[str, str]:
+    """Return each recipe id of a data set with the one it derives from: itself, unless it names another.
+
+    A distilled student or a snapshot was trained as its base recipe says in all but the one thing its
+    own recipe is about, which is what one wants to compare.
+    """
+    return {
+        record.member.recipe: str(record.training.recipe.get("base") or record.member.recipe)
+        for record in store.members(dataset)
+    }
+
+
 def find_members(store: Store, dataset: str, *, recipe: str | None, mix_recipes: bool) -> Found:
-    """Choose the members of a pool: one split, one recipe.
+    """Choose the members of a pool: one split, one recipe with those that derive from it.
 
     Args:
         store: where predictions are.
         dataset: name of the data set.
-        recipe: a recipe id, or its name when only one id has it; None takes the one with most members.
+        recipe: a recipe id, or its name when only one id has it; one that derives from another stands for
+            its own members alone. None takes the base recipe with most members.
         mix_recipes: put members of all recipes on one front.
 
     Raises:
@@ -41,21 +57,7 @@ def find_members(store: Store, dataset: str, *, recipe: str | None, mix_recipes:
     """
     if recipe is not None and mix_recipes:
         raise UsageError(f"either one recipe ({recipe}) or all of them mixed, not both")
-    by_split: dict[str, dict[Member, list[PredictionsRecord]]] = {}
-    for split in ("select", "report"):
-        for record in store.predictions(dataset, split):
-            by_split.setdefault(record.split_digest, defaultdict(list))[record.member].append(record)
-    both = {
-        digest: {member: (pair[0], pair[1]) for member, pair in members.items() if len(pair) == 2}
-        for digest, members in by_split.items()
-    }
-    both = {digest: members for digest, members in both.items() if members}
-    if not both:
-        known = ", ".join(store.datasets()) or "none"
-        raise UsageError(
-            f"no member of data set {dataset!r} has predictions on both select and report; "
-            f"data sets in this store: {known}; make members with `explorer train`"
-        )
+    by_split, both = _predicted(store, dataset)
     digest = max(both, key=lambda key: (len(both[key]), key))
     notes = [
         f"left out: {len(members)} members predicted under another split ({other[:12]})"
@@ -72,13 +74,16 @@ def find_members(store: Store, dataset: str, *, recipe: str | None, mix_recipes:
         if len(counts) > 1:
             notes.append(f"recipes are mixed: {', '.join(sorted(counts))}")
     else:
-        recipe_id = _recipe(recipe, counts)
+        recipe_id, chosen = _recipe(recipe, counts, base_recipes(store, dataset))
         notes += [
             f"left out: {count} members of recipe {other}"
             for other, count in sorted(counts.items())
-            if other != recipe_id
+            if other not in chosen
         ]
-        records = {member: pair for member, pair in records.items() if member.recipe == recipe_id}
+        if len(chosen) > 1:
+            listed = ", ".join(f"{counts[name]} of {name}" for name in sorted(chosen - {recipe_id}))
+            notes.append(f"with members of recipes that derive from {recipe_id}: {listed}")
+        records = {member: pair for member, pair in records.items() if member.recipe in chosen}
     return Found(
         split_digest=digest,
         recipe_id=recipe_id,
@@ -86,6 +91,33 @@ def find_members(store: Store, dataset: str, *, recipe: str | None, mix_recipes:
         records=records,
         notes=tuple(notes),
     )
+
+
+_Predicted = dict[str, dict[Member, list[PredictionsRecord]]]
+
+
+def _predicted(store: Store, dataset: str) -> tuple[_Predicted, dict[str, dict[Member, _Pair]]]:
+    """Return all predictions by split and member, and of each split the members with both parts.
+
+    Raises:
+        UsageError: no member has both.
+    """
+    by_split: _Predicted = {}
+    for split in ("select", "report"):
+        for record in store.predictions(dataset, split):
+            by_split.setdefault(record.split_digest, defaultdict(list))[record.member].append(record)
+    both = {
+        digest: {member: (pair[0], pair[1]) for member, pair in members.items() if len(pair) == 2}
+        for digest, members in by_split.items()
+    }
+    both = {digest: members for digest, members in both.items() if members}
+    if not both:
+        known = ", ".join(predicted_datasets(store)) or "none"
+        raise UsageError(
+            f"no member of data set {dataset!r} has predictions on both select and report; "
+            f"data sets in this store: {known}; make members with `explorer train`"
+        )
+    return by_split, both
 
 
 def find_costs(
@@ -107,18 +139,16 @@ def find_costs(
     labels: dict[tuple[str, ...], CostRecord] = {}
     for order, cost in enumerate(store.costs(axis.stored_kind, axis.device)):
         for member in found.stored:
-            fits = (
-                cost.model == member.model
-                and cost.classes == found.records[member][0].classes
-                and cost.channels == channels.get(member, cost.channels)
-            )
-            if fits:
+            classes = found.records[member][0].classes
+            alike = (cost.model, cost.classes) == (member.model, classes)
+            fits = alike and cost.channels == channels.get(member, cost.channels)
+            if fits and terms_hold_for(cost.convention, dataset):
                 key = _group(cost)
                 # the store answers oldest first: the latest of a group stands
                 groups[key][member] = _scaled(cost.figure, factor)
                 latest[key], labels[key] = order, cost
     if not groups:
-        raise _no_costs(store, dataset, axis)
+        raise _no_costs(store, dataset, found, axis)
     costed = {member for group in groups.values() for member in group}
     _one_basis_or_raise(groups, costed, axis)
     # whoever predicted after measuring still wants what was measured
@@ -137,13 +167,18 @@ def find_costs(
     return groups[best], tuple(notes)
 
 
-def _recipe(wanted: str | None, counts: Mapping[str, int]) -> str:
+def _recipe(wanted: str | None, counts: Mapping[str, int], bases: Mapping[str, str]) -> tuple[str, set[str]]:
+    """Return the recipe of a pool, and all recipes whose members are in it."""
+    families: dict[str, set[str]] = defaultdict(set)
+    for recipe in counts:
+        families[bases.get(recipe, recipe)].add(recipe)
     if wanted is None:
-        return max(sorted(counts), key=lambda recipe: counts[recipe])
-    named = [recipe for recipe in counts if wanted in (recipe, recipe.rpartition("-")[0])]
-    if len(named) != 1:
+        base = max(sorted(families), key=lambda name: sum(counts[recipe] for recipe in families[name]))
+        return base, families[base]
+    named = [name for name in (*families, *counts) if wanted in (name, name.rpartition("-")[0])]
+    if len(set(named)) != 1:
         raise unknown_name("recipe", wanted, counts)
-    return named[0]
+    return named[0], families.get(named[0], {named[0]})
 
 
 def _group(cost: CostRecord) -> tuple[str, ...]:
@@ -184,11 +219,15 @@ def _difference(chosen: CostRecord, other: CostRecord) -> str:
     return other.conditions.difference(chosen.conditions)
 
 
-def _no_costs(store: Store, dataset: str, axis: CostAxis) -> UsageError:
+def _no_costs(store: Store, dataset: str, found: Found, axis: CostAxis) -> UsageError:
     known = sorted({f"{c.kind}@{c.device}" if c.device else c.kind for c in store.costs()})
     device = f" --device {axis.device}" if axis.device else ""
+    if all(member.recipe == RECIPE for member in found.stored):
+        how = "give one with `explorer import predictions` and --price, --macs or --cost"
+    else:
+        how = f"measure with `explorer profile MODEL{device}`"
     return UsageError(
-        f"no member of {dataset} has a cost for {axis}; measure with `explorer profile MODEL{device}`; "
+        f"no member of {dataset} has a cost for {axis}; {how}; "
         f"costs in this store: {', '.join(known) or 'none'}"
     )
 
@@ -199,8 +238,16 @@ def _listed(members: set[Member]) -> str:
 
 
 def plain_names(found: Found, mix_recipes: bool) -> dict[Member, Member]:
-    """Return stored member -> its name in designs: without recipe when the context has just one."""
-    return {member: member if mix_recipes else replace(member, recipe="") for member in found.stored}
+    """Return stored member -> its name in designs: without the recipe that goes without saying.
+
+    A distilled one keeps it: its name is what tells it from a network that learned from labels.
+    """
+    return {
+        member: member
+        if mix_recipes or member.recipe != found.recipe_id or member.distilled
+        else replace(member, recipe="")
+        for member in found.stored
+    }
 
 
 def check_sizes(found: Found, members: Sequence[Member]) -> None:

@@ -1,7 +1,7 @@
 """What designs are made of: the members of one data set with probabilities, labels and costs."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,16 +77,22 @@ class Pool:
         return self.report, self.report_labels
 
     def rows(self, members: tuple[Member, ...]) -> list[int]:
-        """Return the index of each of ``members``.
+        """Return the index of each of ``members``; one that names the pool's own recipe is found too.
 
         Raises:
             UsageError: one is not in the pool; the message names those that are.
         """
-        rows = [bisect_left(self.members, member) for member in members]
-        for row, member in zip(rows, members, strict=True):
+        short = [self._short(member) for member in members]
+        rows = [bisect_left(self.members, member) for member in short]
+        for row, member in zip(rows, short, strict=True):
             if row == len(self.members) or self.members[row] != member:
                 raise unknown_name("member", str(member), map(str, self.members))
         return rows
+
+    def _short(self, member: Member) -> Member:
+        """Return the member as this pool writes it: see `explorer.analysis.loading.plain_names`."""
+        own = member.recipe == self.summary.recipe_id and not member.distilled
+        return replace(member, recipe="") if own else member
 
     def check(self, design: Candidate, axis: CostAxis) -> None:
         """Refuse a design or a cost axis that this pool cannot score.
@@ -113,14 +119,15 @@ def load_pool(
 ) -> tuple[Pool, tuple[str, ...]]:
     """Read the members of a data set that may stand on one front, with their costs on an axis.
 
-    One split and, unless ``mix_recipes``, one recipe; one basis, convention and set of conditions of
-    the costs. Members drop their recipe from their names, which is the pool's, unless recipes are mixed.
+    One split and, unless ``mix_recipes``, one recipe with those that derive from it (distilled students,
+    snapshots); one basis, convention and set of conditions of the costs. Members of the pool's recipe drop
+    it from their names, unless recipes are mixed.
 
     Args:
         store: where members, predictions and costs are.
         dataset: name of the data set.
         axis: the cost kind, and device; a derived kind is worked out from the stored one.
-        recipe: a recipe id or its name; None takes the recipe with most members.
+        recipe: a recipe id or its name; None takes the one with most members.
         mix_recipes: put members of all recipes on one front; the notes say so.
 
     Returns:
@@ -132,9 +139,9 @@ def load_pool(
     """
     found = find_members(store, dataset, recipe=recipe, mix_recipes=mix_recipes)
     figures, cost_notes = find_costs(store, dataset, found, axis)
-    stored = [member for member in found.stored if member in figures]
-    check_sizes(found, stored)
     names = plain_names(found, mix_recipes)
+    stored = sorted((member for member in found.stored if member in figures), key=names.__getitem__)
+    check_sizes(found, stored)
     splits = []
     for number, split in enumerate(SPLITS):
         arrays = [store.probabilities(found.records[member][number]) for member in stored]

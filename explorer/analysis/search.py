@@ -1,4 +1,4 @@
-"""The exact front: every single, every ensemble, every two-stage cascade at every threshold."""
+"""The exact front: every single and distilled one, every ensemble, every two-stage cascade at every cut."""
 
 from collections.abc import Sequence
 
@@ -83,9 +83,15 @@ def search(
 
 def _fronts(sets: StageSets, found: Scan) -> dict[CandidateKind, list[tuple[Candidate, int]]]:
     """Return each kind's front, cheapest first: designs with their right answers on ``select``."""
-    single = sets.sizes == 1
+    alone = sets.sizes == 1
+    distilled = alone & np.isin(sets.rows[:, 0], _distilled(sets))
+    masks = (
+        (CandidateKind.SINGLE, alone & ~distilled),
+        (CandidateKind.DISTILLED, distilled),
+        (CandidateKind.ENSEMBLE, ~alone),
+    )
     chosen: dict[CandidateKind, list[tuple[Candidate, int]]] = {}
-    for kind, mask in ((CandidateKind.SINGLE, single), (CandidateKind.ENSEMBLE, ~single)):
+    for kind, mask in masks:
         where = np.flatnonzero(mask)
         where = where[np.lexsort((sets.text_rank[where], sets.sizes[where]))]
         front = where[pareto_front(sets.costs[where], found.right[where])]
@@ -99,6 +105,11 @@ def _fronts(sets: StageSets, found: Scan) -> dict[CandidateKind, list[tuple[Cand
             (_cascade(sets, found, *best.design[right].tolist()), int(right)) for right in front
         ]
     return chosen
+
+
+def _distilled(sets: StageSets) -> list[int]:
+    """Return the rows of the members that learned from an ensemble."""
+    return [row for row, member in enumerate(sets.members) if member.distilled]
 
 
 def _cascade(sets: StageSets, found: Scan, first: int, second: int, cut: int) -> Cascade:
@@ -122,9 +133,11 @@ def _front_of(points: list[Point]) -> tuple[Point, ...]:
 
 
 def _searched(sets: StageSets, seconds: int, found: Scan) -> dict[CandidateKind, int]:
-    singles = len(sets.members)
+    singles, distilled = len(sets.members), len(_distilled(sets))
     thresholds = sum(len(cut.leavers) for cut in found.cuts)
-    searched = {CandidateKind.SINGLE: singles, CandidateKind.ENSEMBLE: len(sets.rows) - singles}
+    searched = {CandidateKind.SINGLE: singles - distilled, CandidateKind.ENSEMBLE: len(sets.rows) - singles}
+    if distilled:
+        searched[CandidateKind.DISTILLED] = distilled
     # a member never hands over to itself alone
     searched[CandidateKind.CASCADE] = thresholds * (seconds - 1) if seconds else 0
     return searched

@@ -30,6 +30,7 @@ from explorer.errors import InputDataError, StoreError, UsageError, unknown_name
 from explorer.record import MemberRecord
 from explorer.spec import Candidate, Member, design_id, parse_design, parse_member
 from explorer.store import Store
+from explorer.store.imported import RECIPE as IMPORTED
 from zoo import build_classifier
 
 SCHEMA_VERSION = 1
@@ -211,6 +212,9 @@ def _record(store: Store, dataset: str, member: Member, recipe: str | None) -> M
     wanted = replace(member, recipe=member.recipe or recipe or "")
     record = store.find_member(dataset, wanted)
     if record is None:
+        named = replace(wanted, recipe=wanted.recipe or IMPORTED)
+        if named.recipe == IMPORTED and store.predictions(dataset, "report", member=named):
+            raise UsageError(f"{named} was imported: there are answers, but no weights to build a file from")
         found = [entry.member for entry in store.members(dataset)]
         known = {str(entry if wanted.recipe else replace(entry, recipe="")) for entry in found}
         raise unknown_name(f"member of {dataset}", str(wanted), known)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from explorer.commands.common import store_option
+from explorer.commands.common import open_store, store_option
 from explorer.errors import EnvironmentMissingError
 
 
@@ -22,9 +22,14 @@ def command(store_url: str | None, port: int, headless: bool) -> None:
     script = Path(explorer.ui.__file__).with_name("main.py")
     if not script.exists():
         raise EnvironmentMissingError(f"the app's script is missing: {script}; reinstall scale-or-ensemble")
+    from explorer.store.reference import store_to_read
+
     environment = dict(os.environ)
-    if store_url:
-        environment["EXPLORER_STORE"] = store_url
+    chosen = store_to_read(store_url)
+    if chosen:
+        environment["EXPLORER_STORE"] = chosen
+    if chosen != store_url:
+        open_store(store_url).close()  # made now, with its line, rather than behind the page
     arguments = [
         sys.executable,
         "-m",

@@ -25,7 +25,8 @@ store_option = click.option(
     envvar="EXPLORER_STORE",
     default=None,
     metavar="URL",
-    help="Where results are kept.  [default: ./explorer-store, or $EXPLORER_STORE]",
+    help="Where results are kept; 'reference': the study that ships.  "
+    "[default: ./explorer-store, or $EXPLORER_STORE]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 dataset_option = click.option(
@@ -59,15 +60,29 @@ def with_data_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def open_store(url: str | None, *, create: bool = False) -> "Store":
-    """Open the store a command works on.
+def open_store(url: str | None, *, create: bool = False, writes: bool = False) -> "Store":
+    """Open the store a command works on; one that only reads takes the reference study if there is none.
+
+    Args:
+        url: as the user named it.
+        create: whether a missing one is made; such a command writes.
+        writes: whether the command adds to it: never to the reference study.
 
     Raises:
+        UsageError: the command writes and the reference study was named.
         StoreError: it does not exist (and ``create`` is False), or a newer version wrote it.
     """
     from explorer.store import Store
+    from explorer.store.reference import reading_note, refuse_reference, store_to_read
 
-    return Store.open(url, create=create)
+    if create or writes:
+        refuse_reference(url)
+        return Store.open(url, create=create)
+    chosen = store_to_read(url)
+    store = Store.open(chosen, create=False)
+    if chosen != url:
+        click.echo(reading_note(store), err=True)
+    return store
 
 
 def print_json(document: Mapping[str, object]) -> None:

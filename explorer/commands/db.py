@@ -1,15 +1,26 @@
-"""`explorer db`: look after the store."""
+"""`explorer db`: look after the store, and move results between stores."""
 
+import contextlib
 import dataclasses
+import fnmatch
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from explorer.commands.common import json_option, open_store, print_json, store_option
+from explorer.commands.common import json_option, open_store, print_json, recipe_option, store_option
+from explorer.errors import UsageError
+
+if TYPE_CHECKING:
+    from explorer.spec import Member
+    from explorer.store import Store
+    from explorer.store.bundle import IngestResult
 
 
-@click.group("db", short_help="Look after the store: info, check, migrate.")
+@click.group("db", short_help="Look after the store: info, check, migrate, export, ingest.")
 def command() -> None:
-    """Look after the store."""
+    """Look after the store, and move results between stores."""
 
 
 @command.command("info")
@@ -28,6 +39,8 @@ def info(store_url: str | None, as_json: bool) -> None:
     for table, rows in found.counts.items():
         click.echo(f"{table:<15}{rows}")
     click.echo(f"files          {found.files}, {found.bytes / 1e6:.1f} MB with the ledger")
+    if found.without_weights:
+        click.echo(f"no weights     {found.without_weights} members")
     if found.superseded or found.orphans:
         click.echo(f"superseded     {found.superseded} rows\norphans        {found.orphans} files")
     click.echo("clean" if not problems else "\n".join(problems))
@@ -52,6 +65,162 @@ def check(store_url: str | None, as_json: bool) -> None:
 @store_option
 def migrate(store_url: str | None) -> None:
     """Bring the store's ledger to this version's schema."""
-    with open_store(store_url) as store:
+    with open_store(store_url, writes=True) as store:
         before, after = store.migrate()
     click.echo(f"revision {before} -> {after}" if before != after else f"revision {after}: nothing to do")
+
+
+@command.command("export")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--dataset", default=None, metavar="NAME", help="Members of this data set only.")
+@recipe_option
+@click.option(
+    "--weights",
+    multiple=True,
+    default=("all",),
+    show_default=True,
+    metavar="all|none|MODEL",
+    help="Whose weights go along; a MODEL may hold * and ?, and the option may be repeated.",
+)
+@click.option("--no-costs", is_flag=True, help="Leave costs out.")
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
+@store_option
+@json_option
+def export(
+    path: Path,
+    dataset: str | None,
+    recipe: str | None,
+    weights: tuple[str, ...],
+    no_costs: bool,
+    overwrite: bool,
+    store_url: str | None,
+    as_json: bool,
+) -> None:
+    """Write what the store holds as a bundle: a zip if PATH ends in .zip, else a folder.
+
+    A bundle carries members, predictions, labels, costs and evaluations, as they currently are. What was
+    built from them stays, as its folder does, and so do the prices that were written down.
+    """
+    from explorer.store.bundle import write_bundle
+
+    with open_store(store_url) as store:
+        bundle = write_bundle(
+            store,
+            path,
+            dataset=dataset,
+            recipe=recipe,
+            weights=_chosen_weights(store, weights, dataset, recipe),
+            costs=not no_costs,
+            overwrite=overwrite,
+        )
+    if as_json:
+        said = dataclasses.asdict(bundle)
+        print_json({"schema_version": 1, **said, "path": str(bundle.path)})
+        return
+    without = f" ({bundle.without_weights} without weights)" if bundle.without_weights else ""
+    click.echo(
+        f"{bundle.path}: {bundle.members} members{without}, {bundle.predictions} predictions, "
+        f"{bundle.files} files, {bundle.bytes / 1e6:.1f} MB, manifest sha256 {bundle.sha256[:12]}"
+    )
+
+
+@command.command("ingest")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@store_option
+@json_option
+def ingest(paths: tuple[Path, ...], store_url: str | None, as_json: bool) -> None:
+    """Merge bundles into the store, which is made if it is not there; doing it again changes nothing.
+
+    All bundles are checked before anything is written. A row that contradicts the store's becomes the
+    current one; the old one is kept behind it. `reference` as PATH is the study that ships.
+    """
+    from explorer.run.progress import progress
+    from explorer.store.bundle import Update, ingest_open, open_bundle
+    from explorer.store.reference import refuse_reference
+
+    refuse_reference(store_url)
+    with contextlib.ExitStack() as opened, progress("ingest") as update:
+
+        def part(number: int) -> Update:
+            return lambda share, text: update((number + share) / (2 * len(paths)), text)
+
+        bundles = [
+            opened.enter_context(open_bundle(_bundle_path(path), progress=part(number)))
+            for number, path in enumerate(paths)
+        ]
+        with open_store(store_url, create=True) as store:
+            url = store.url
+            results = [
+                ingest_open(store, bundle, progress=part(len(paths) + number))
+                for number, bundle in enumerate(bundles)
+            ]
+    for result in results:
+        for kind, rows in (("superseded", result.superseded), ("corrected here since", result.outdated)):
+            if rows:
+                more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+                click.echo(f"note: {result.path}: {kind}: {', '.join(rows[:3])}{more}", err=True)
+    if as_json:
+        documents = [{**dataclasses.asdict(one), "path": str(one.path)} for one in results]
+        print_json({"schema_version": 1, "store": url, "bundles": documents})
+        return
+    for result in results:
+        click.echo(_ingested(result))
+
+
+def _ingested(result: "IngestResult") -> str:
+    rows = f"{result.added} rows added, {result.there_already} there already"
+    if result.superseded:
+        rows += f", {len(result.superseded)} superseded older ones"
+    if result.outdated:
+        rows += f", {len(result.outdated)} corrected here since"
+    return (
+        f"{result.path}: {result.members} members; {rows}; "
+        f"{result.files_added} files, {result.bytes_added / 1e6:.1f} MB"
+    )
+
+
+def _bundle_path(path: Path) -> Path:
+    """Return where a bundle is; ``reference`` is the one that ships.
+
+    Raises:
+        UsageError: this build ships none.
+    """
+    from explorer.store.location import REFERENCE
+    from explorer.store.reference import shipped_bundle
+
+    if str(path) != REFERENCE or path.exists():
+        return path
+    shipped = shipped_bundle()
+    if shipped is None:
+        raise UsageError("this build of scale-or-ensemble ships no reference study")
+    return shipped
+
+
+def _chosen_weights(
+    store: "Store", given: tuple[str, ...], dataset: str | None, recipe: str | None
+) -> "Literal['all', 'none'] | Collection[Member]":
+    """Return whose weights are exported.
+
+    Raises:
+        UsageError: a pattern that no member's model fits, or all or none beside others.
+    """
+    if given == ("all",):
+        return "all"
+    if given == ("none",):
+        return "none"
+    if {"all", "none"} & set(given):
+        raise UsageError(f"--weights all and --weights none stand alone, got {', '.join(given)}")
+    known = [record.member for record in store.members(dataset, recipe)]
+    chosen: list[Member] = []
+    for pattern in given:
+        fitting = [member for member in known if _fits(member, pattern)]
+        if not fitting:
+            models = ", ".join(sorted({str(member.model) for member in known})) or "none"
+            raise UsageError(f"--weights {pattern}: no member's model is like that; known: {models}")
+        chosen += fitting
+    return chosen
+
+
+def _fits(member: "Member", pattern: str) -> bool:
+    names = (member.name, str(member.model), str(member))
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)

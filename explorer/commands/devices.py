@@ -212,9 +212,11 @@ def _list_prices(name: str | None, store_url: str | None, as_json: bool) -> None
 def _prices(store_url: str | None) -> "tuple[Price, ...]":
     """Return the user's prices, where there is a store, and then those that shipped."""
     from explorer.data.prices import shipped_prices
-    from explorer.store.location import LEDGER_NAME, locate
+    from explorer.store.location import LEDGER_NAME, locate, names_reference
     from explorer.store.prices import read_prices
 
+    if names_reference(store_url):
+        return shipped_prices()  # a study carries none
     root = locate(store_url)
     if not (root / LEDGER_NAME).is_file():
         if store_url is not None:

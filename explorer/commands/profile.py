@@ -127,7 +127,7 @@ def command(subjects: tuple[str, ...], **given: Any) -> None:
     if not subjects and not given["dataset"]:
         raise UsageError("name at least one MODEL, e.g. wrn16-4@32, or --dataset for all its models")
     question, bound_s = _question(subjects, given)
-    with zoo_errors(), open_store(given["store_url"], create=not given["dataset"]) as store:
+    with zoo_errors(), open_store(given["store_url"], create=not given["dataset"], writes=True) as store:
         answer = _answer(store, question, predict=given["predict"])
     if question.plan_only:
         _print_plan(answer.planning, as_json=given["as_json"])

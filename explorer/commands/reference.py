@@ -12,9 +12,9 @@ _HEAD = """# Commands
 Written by `make docs` from the commands' own help; a test compares the two.
 
 Exit codes: 0 ok, 1 a gate failed (`verify`, `db check`, `count --strict`), 2 usage or bad input,
-3 environment or device missing, 130 interrupted. Errors are one line on stderr. `--json` prints one
-document with `schema_version` on stdout; its keys are in [json.md](json.md). Logs and progress go to
-stderr.
+3 environment or device missing, 4 a partial result (`study run`), 130 interrupted. Errors are one line
+on stderr. `--json` prints one document with `schema_version` on stdout; its keys are in
+[json.md](json.md). Logs and progress go to stderr.
 """
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TypedDict
 
+from explorer.analysis.loading import base_recipes
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Point
 from explorer.analysis.score import evaluate
@@ -128,7 +129,10 @@ def _predicted_latency(store: Store, dataset: str, design: Candidate) -> float |
 def _scored(
     store: Store, dataset: str, design: Candidate, axis: CostAxis, recipe: str | None
 ) -> tuple[Point, Pool]:
-    # A design may name its members' recipes itself; then members of every recipe are needed.
-    named = any(member.recipe for member in design.members)
-    pool, _ = load_pool(store, dataset, axis, recipe=recipe, mix_recipes=named)
+    # A design may name its members' recipes itself; where they come from several, all are needed.
+    bases = base_recipes(store, dataset)
+    named = {bases.get(member.recipe, member.recipe) for member in design.members if member.recipe}
+    mixed = recipe is None and len(named) > 1
+    own = recipe if recipe is not None or mixed else next(iter(named), None)
+    pool, _ = load_pool(store, dataset, axis, recipe=own, mix_recipes=mixed)
     return evaluate(pool, design, axis), pool

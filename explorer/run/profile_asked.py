@@ -108,6 +108,8 @@ def read_named(texts: Sequence[str]) -> Named:
                 f"ensembles are timed with the mean of their members' probabilities, not {design.averaging}: "
                 f"write mean({', '.join(map(str, design.members))})"
             )
+        if not all(member.resolution for member in design.members):
+            raise UsageError(f"{design} needs the resolution of every member: NAME@RESOLUTION#SEED")
         designs.append(design)
     return Named(models=tuple(dict.fromkeys(models)), designs=tuple(dict.fromkeys(designs)))
 

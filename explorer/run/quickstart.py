@@ -17,9 +17,9 @@ from explorer.convention import CostAxis
 from explorer.data import load_images
 from explorer.question import Budget
 from explorer.run.artefacts import build_design, verify_directory
-from explorer.run.members import chosen_recipe, plan_members, resolved_models, train_members
 from explorer.run.profiling import profile_models, subjects
 from explorer.run.progress import Update, progress, say
+from explorer.run.training import chosen_recipe, plan_members, resolved_models, train_members
 from explorer.spec import ModelSpec
 from explorer.store import Store
 

@@ -17,12 +17,13 @@ from explorer.analysis.compare import compare
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Advice, Comparison, Front
 from explorer.analysis.search import search
-from explorer.convention import COST_KINDS, CostAxis, CostKind
+from explorer.convention import COST_KINDS, CostAxis, CostKind, terms_hold_for
 from explorer.errors import UsageError
 from explorer.question import Budget
 from explorer.report import report_html
 from explorer.spec import Averaging, parse_design
 from explorer.store import Store
+from explorer.store.reference import store_to_read
 from explorer.workload import Workload
 
 FOLDER_FILES = ("model.onnx", "design.json", "README.md")
@@ -62,16 +63,22 @@ class Built:
 
 
 def store_argument(arguments: Sequence[str] | None = None) -> str | None:
-    """Return what follows ``--store`` on the command line, or None: the store then decides itself."""
+    """Return what follows ``--store`` on the command line; without it the study that ships, or None.
+
+    None means that the store decides itself.
+    """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--store")
     known, _ = parser.parse_known_args(sys.argv[1:] if arguments is None else list(arguments))
-    return known.store if known.store is None else str(known.store)
+    return store_to_read(known.store if known.store is None else str(known.store))
 
 
-def axes_of(store: Store) -> tuple[str, ...]:
-    """Return the cost axes that the store has figures for, counted ones first."""
+def axes_of(store: Store, dataset: str | None = None) -> tuple[str, ...]:
+    """Return the cost axes that the store has figures for, counted ones first; of one data set or of all."""
     records = store.costs()
+    if dataset is not None:
+        models = {record.member.model for record in store.predictions(dataset, "report")}
+        records = tuple(r for r in records if r.model in models and terms_hold_for(r.convention, dataset))
     stored = {(record.kind, record.device) for record in records}
     devices = sorted({device for _, device in stored if device is not None})
     found = []

@@ -13,6 +13,7 @@ from explorer.report.front_info import budget_steps, default_budget, nearest_ste
 from explorer.report.text import format_amount, format_axis, format_count
 from explorer.spec import Averaging
 from explorer.store import Store
+from explorer.store.imported import predicted_datasets
 from explorer.ui import queries, state
 
 MAX_MEMBERS = 6
@@ -43,12 +44,13 @@ def choose(store: Store) -> Choice | None:
     Raises:
         ExplorerError: what the store or the analysis refused.
     """
-    datasets, axes = store.datasets(), queries.axes_of(store)
-    if not datasets or not axes:
+    datasets = predicted_datasets(store)
+    if not datasets or not queries.axes_of(store):
         return None
     with st.sidebar:
         st.markdown("### Question")
         dataset = _select("Data set", "dataset", datasets, datasets[0])
+        axes = queries.axes_of(store, dataset) or queries.axes_of(store)
         axis = _select("Cost", "cost", axes, "macs" if "macs" in axes else axes[0], _axis_name)
         slot = st.container()
         st.markdown("### Search")
@@ -76,7 +78,8 @@ def choose(store: Store) -> Choice | None:
         )
         budget = _budget(slot, request)
         st.markdown("### Store")
-        st.caption(f"`{store.root}`, {format_count(len(store.members(dataset)))} members of {dataset}")
+        predicted = len({record.member for record in store.predictions(dataset, "report")})
+        st.caption(f"`{store.root}`, {format_count(predicted)} members of {dataset}")
     return Choice(
         request=request,
         budget=str(budget),

@@ -91,7 +91,7 @@ def test_every_command_has_help_and_its_listed_name() -> None:
         ),
         (["verify", "nothing-here"], 2, "nothing-here"),
         (["report", "--dataset", "digits", "--out", "report.doc"], 2, "must end in .html, .md or .json"),
-        (["db", "info"], 2, "explorer quickstart"),
+        (["db", "info", "--store", "nowhere"], 2, "explorer quickstart"),
     ],
 )
 def test_wrong_input_gives_one_line_and_makes_nothing(

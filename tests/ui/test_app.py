@@ -177,7 +177,10 @@ def test_an_empty_store_says_the_same(tmp_path: Path, monkeypatch: pytest.Monkey
     assert app.title[0].value == "Nothing to compare yet"
 
 
-def test_the_store_comes_from_the_command_line_or_is_left_to_its_default() -> None:
+def test_the_store_comes_from_the_command_line_or_is_left_to_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.store.reference.SHIPPED", tmp_path / "none")
     assert queries.store_argument(["--store", "here"]) == "here"
     assert queries.store_argument(["--other", "x"]) is None
 

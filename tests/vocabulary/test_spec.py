@@ -27,7 +27,7 @@ NAMES = st.one_of(
 MEMBERS = st.builds(
     Member,
     name=NAMES,
-    resolution=st.integers(1, 4096),
+    resolution=st.one_of(st.just(0), st.integers(1, 4096)),
     seed=st.integers(0, 10**9),
     recipe=st.one_of(st.just(""), st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)),
 )
@@ -93,7 +93,8 @@ def test_examples_of_the_design_document() -> None:
     ("text", "message"),
     [
         ("", "not a member: ''"),
-        ("wrn16-4#0", "not a member: 'wrn16-4#0'; wanted NAME@RESOLUTION#SEED"),
+        ("wrn16-4@#0", "not a member: 'wrn16-4@#0'; wanted NAME@RESOLUTION#SEED"),
+        ("wrn16-4~a#", "not a member: 'wrn16-4~a#'"),
         ("wrn16-4@32", "not a member"),
         ("mean(wrn16-4@32#0)", "an ensemble needs at least 2 members, got 1"),
         ("median(wrn16-4@32#0, wrn16-4@32#1)", "unknown averaging rule 'median'; known: mean, geometric"),
@@ -118,6 +119,17 @@ def test_models_parse_with_and_without_resolution() -> None:
     assert parse_model("wrn28-10@32") == ModelSpec("wrn28-10", 32)
     assert str(parse_model("wrn28-10@32")) == "wrn28-10@32"
     assert parse_member("wrn28-10@32~long-1a2b#3") == Member("wrn28-10", 32, 3, "long-1a2b")
+
+
+def test_a_member_from_elsewhere_has_no_resolution() -> None:
+    google = parse_member("google~imported#0")
+
+    assert google == Member("google", 0, 0, "imported")
+    assert google.model == ModelSpec("google", None)
+    assert str(google) == "google~imported#0"
+    assert str(parse_design("b#1 -> [p>=0.5] mean(a#0, a@8#0)")) == "b#1 -> [p>=0.5] mean(a#0, a@8#0)"
+    with pytest.raises(UsageError, match="resolution of google must be at least 1 pixel"):
+        Member("google", -1, 0)
 
 
 def test_a_cascade_needs_one_exit_fewer_than_stages() -> None:
