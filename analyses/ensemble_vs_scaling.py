@@ -226,8 +226,11 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
         if timed_pool.basis is Basis.MEASURED:
             by_axis[LATENCY] = _timed(by_axis[MACS], timed_pool, resampling)
             notes = (*notes, *timed_notes)
-    else:
-        notes = (*notes, f"{LATENCY} was not measured in this store, so MACs are the only cost here")
+    if LATENCY not in by_axis:
+        notes = (
+            *notes,
+            f"{LATENCY} was not measured for most of these members, so MACs are the only cost here",
+        )
     return _finding(pool, by_axis, tuple(dict.fromkeys(notes)))
 
 
@@ -282,9 +285,10 @@ def _sentence(name: str, axis: CostAxis, compared: tuple[Pair, ...], crossed: Cr
     ahead = sum(tells(pair.gain) and pair.gain.value > 0 for pair in compared)
     behind = sum(tells(pair.gain) and pair.gain.value < 0 for pair in compared)
     cost = "MACs" if axis == MACS else f"{axis}, measured"
+    rest = len(compared) - ahead - behind
     tally = (
-        f"of {len(compared)} ensembles set against a single scale of at least their cost {ahead} are better "
-        f"and {behind} worse, the rest cannot be told apart"
+        f"of {len(compared)} ensembles set against a single scale of at least their cost {ahead} are better, "
+        f"{behind} worse, and {rest} cannot be told from it"
     )
     if crossed is None:
         return f"{name}, {cost}: no cost is covered by both singles and ensembles; {tally}."

@@ -13,6 +13,7 @@ whose answers came from elsewhere may have no resolution: nobody here knows it. 
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -261,6 +262,19 @@ def ensemble(members: "list[Member] | tuple[Member, ...]", averaging: Averaging 
     if len(members) == 1:
         return Single(members[0])
     return Ensemble(tuple(sorted(members)), averaging)
+
+
+def with_members(candidate: Candidate, names: Mapping[Member, Member]) -> Candidate:
+    """Return the design with each member replaced by what ``names`` calls it."""
+    if isinstance(candidate, Cascade):
+        stages = tuple(_stage_with_members(stage, names) for stage in candidate.stages)
+        return Cascade(stages, candidate.exits)
+    return _stage_with_members(candidate, names)
+
+
+def _stage_with_members(stage: Stage, names: Mapping[Member, Member]) -> Stage:
+    averaging = stage.averaging if isinstance(stage, Ensemble) else Averaging.MEAN
+    return ensemble([names[member] for member in stage.members], averaging)
 
 
 def design_id(candidate: Candidate) -> str:

@@ -92,7 +92,12 @@ class Pool:
     def _short(self, member: Member) -> Member:
         """Return the member as this pool writes it: see `explorer.analysis.loading.plain_names`."""
         own = member.recipe == self.summary.recipe_id and not member.distilled
-        return replace(member, recipe="") if own else member
+        # recipes that were to be mixed stay in the names, even where there is but one
+        return replace(member, recipe="") if own and not self._holds(member) else member
+
+    def _holds(self, member: Member) -> bool:
+        row = bisect_left(self.members, member)
+        return row < len(self.members) and self.members[row] == member
 
     def check(self, design: Candidate, axis: CostAxis) -> None:
         """Refuse a design or a cost axis that this pool cannot score.

@@ -93,10 +93,11 @@ def build_artefact(
 
     Raises:
         UsageError: a member is not in the store, or ``out`` is taken.
+        StoreError: a member's weights are not kept here.
         InputDataError: stored weights do not fit the architecture they are recorded for.
     """
     _check_free(out, overwrite)
-    records = {member: _record(store, dataset, member, recipe) for member in design.members}
+    records = {member: stored_member(store, dataset, member, recipe) for member in design.members}
     channels = _same_split(records, dataset).channels
     class_names = store.class_names(dataset)
     native = _native(dataset)
@@ -208,7 +209,12 @@ def _document(directory: Path) -> dict[str, Any]:
     return document
 
 
-def _record(store: Store, dataset: str, member: Member, recipe: str | None) -> MemberRecord:
+def stored_member(store: Store, dataset: str, member: Member, recipe: str | None) -> MemberRecord:
+    """Return the record of a member of a design; ``recipe`` is that of members that name none.
+
+    Raises:
+        UsageError: it is not in the store, was imported, or the store has it under several recipes.
+    """
     wanted = replace(member, recipe=member.recipe or recipe or "")
     record = store.find_member(dataset, wanted)
     if record is None:
@@ -267,8 +273,9 @@ def _exported(store: Store, record: MemberRecord, image_shape: tuple[int, int, i
         native=native,
         resolution=member.resolution,
     )
+    weights = store.weights(record.weights_digest)
     try:
-        classifier.load_state_dict(safetensors.torch.load(store.weights(record.weights_digest)))
+        classifier.load_state_dict(safetensors.torch.load(weights))
     except (RuntimeError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputDataError(f"stored weights of {member} do not fit its architecture: {reason}") from error

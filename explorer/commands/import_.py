@@ -149,7 +149,7 @@ def _text(done: "Imported") -> str:
     joined = "joined the split" if done.joined else "a new split"
     return "\n".join(
         (
-            f"{done.dataset}: {len(rows)} members from {done.kind}, {parts} examples, "
+            f"{done.dataset}: {len(rows)} member{'s' * (len(rows) > 1)} from {done.kind}, {parts} examples, "
             f"{done.classes} classes; {joined} {done.split_digest[:12]}",
             "",
             table(("member", "accuracy", "given costs"), rows),

@@ -21,6 +21,8 @@ from explorer.errors import InputDataError, unknown_name
 WHOLE = ""
 """Key of the one array of a ``.npy`` file, which has no name."""
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK\x03\x04", ".parquet": b"PAR1"}
+MOST_BYTES = 8 * 2**30
+"""Largest file, and largest content of an archive, that is read: all of it is held in memory."""
 _BROKEN = (
     *(ValueError, EOFError, OSError, KeyError, MemoryError, SyntaxError, NotImplementedError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
@@ -69,7 +71,8 @@ def read_arrays(path: Path, *, as_text: Collection[str] = ()) -> NamedArrays:
         as_text: columns of a ``.csv`` that stay text though they look like numbers: ``007`` is an id.
 
     Raises:
-        InputDataError: no such file, another suffix, not what the suffix says, damaged, pickled, empty.
+        InputDataError: no such file, another suffix, not what the suffix says, damaged, pickled, empty,
+            or more than `MOST_BYTES`.
     """
     readers: Mapping[str, Callable[[bytes], dict[str, np.ndarray]]] = {
         ".npy": lambda data: {WHOLE: _array(data, path.name)},
@@ -81,6 +84,7 @@ def read_arrays(path: Path, *, as_text: Collection[str] = ()) -> NamedArrays:
     if suffix not in readers:
         raise InputDataError(f"{path} ends in {suffix or 'nothing'!r}; wanted one of {', '.join(readers)}")
     try:
+        _require_size(path.stat().st_size, path)
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputDataError(f"no such file: {path}") from None
@@ -96,6 +100,14 @@ def read_arrays(path: Path, *, as_text: Collection[str] = ()) -> NamedArrays:
         arrays=arrays,
         table=suffix in (".csv", ".parquet"),
     )
+
+
+def _require_size(size: int, path: Path) -> None:
+    if size > MOST_BYTES:
+        raise InputDataError(
+            f"{path} holds {size / 2**30:.1f} GiB; at most {MOST_BYTES // 2**30} are read: "
+            "split it by members, and import one file after the other"
+        )
 
 
 def _require_kind(data: bytes, suffix: str, path: Path) -> None:
@@ -134,17 +146,19 @@ def _array(data: bytes, name: str) -> np.ndarray:
 
 
 def _archive(data: bytes, path: Path) -> dict[str, np.ndarray]:
+    found = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            held = {entry: archive.read(entry) for entry in archive.namelist() if entry.endswith(".npy")}
+            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+            _require_size(sum(entry.file_size for entry in entries), path)
+            for entry in entries:
+                key = entry.filename.removesuffix(".npy")
+                content = archive.read(entry)
+                if not content.startswith(_MAGIC[".npy"]):
+                    raise InputDataError(f"{path}: {key} is not an array")
+                found[key] = _array(content, f"{path}: {key}")
     except _BROKEN as error:
         raise InputDataError(f"{path} is damaged: {error or type(error).__name__}") from error
-    found = {}
-    for entry, content in held.items():
-        key = entry.removesuffix(".npy")
-        if not content.startswith(_MAGIC[".npy"]):
-            raise InputDataError(f"{path}: {key} is not an array")
-        found[key] = _array(content, f"{path}: {key}")
     return found
 
 

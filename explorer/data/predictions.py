@@ -100,7 +100,7 @@ def read_predictions(path: Path, asked: Asked | None = None) -> Predictions:
     asked = asked or Asked()
     held = read_arrays(path, as_text={asked.ids, *ID_KEYS} - {""})
     notes: list[str] = []
-    true, label_key = _true_labels(held, asked.labels, notes)
+    true, label_key, label_ids = _true_labels(held, asked.labels, notes)
     id_key = asked.ids or _named(held, ID_KEYS)
     price_key = asked.prices or next((key for key in held.arrays if _PRICE_KEY.search(key)), "")
     taken = {label_key, id_key, price_key, _named(held, CLASS_KEYS)} - {""}
@@ -121,12 +121,14 @@ def read_predictions(path: Path, asked: Asked | None = None) -> Predictions:
         scores = _scores(held, keys, len(true))
         if text_labels and not class_names:
             raise InputDataError(
-                f"{path}: labels are texts, but the classes of {keys[0]} have no names; "
+                f"{path}: labels are texts, but the classes of {_shown(held, keys)} have no names; "
                 "give labels as numbers, or names under the key `classes`"
             )
     members = len(answers if scores is None else scores)  # type: ignore[arg-type]  # one of the two is there
     notes.insert(0, f"{path.name}: {kind} of {members} member{'s' * (members > 1)} in {_shown(held, keys)}")
     prices = _prices(held, price_key, members) if price_key else ()
+    ids = _ids(held, id_key, len(true)) if id_key else ()
+    _require_same_ids(path, ids, label_ids, asked.labels)
     return Predictions(
         path=path,
         digest=held.digest,
@@ -137,7 +139,7 @@ def read_predictions(path: Path, asked: Asked | None = None) -> Predictions:
         confidence=confidence,
         labels=_class_numbers(true, class_names, "labels"),
         class_names=class_names,
-        ids=_ids(held, id_key, len(true)) if id_key else (),
+        ids=ids,
         names=_member_names(held, members),
         prices=prices,
         price_calls=_price_calls(price_key),
@@ -157,25 +159,27 @@ def _named(held: NamedArrays, known: Sequence[str]) -> str:
     return found[0] if found else ""
 
 
-def _true_labels(held: NamedArrays, said: str, notes: list[str]) -> tuple[np.ndarray, str]:
-    """Return the true labels ``[example]``, and their key where they are in the file itself."""
+def _true_labels(held: NamedArrays, said: str, notes: list[str]) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Return the true labels ``[example]``, their key in the file itself, or the ids of the other file."""
     other = Path(said) if said else None
     if other is not None and other.is_file() and said in held.arrays:
         raise UsageError(f"{said!r} is a key of {held.path.name} and a file; write ./{said} for the file")
     if other is not None and said not in held.arrays and (other.is_file() or other.suffix):
-        found = read_arrays(other)
+        found = read_arrays(other, as_text=ID_KEYS)
         key = next(iter(found.arrays)) if len(found.arrays) == 1 else _named(found, LABEL_KEYS)
         if not key and WHOLE not in found.arrays:
             raise UsageError(f"{other} has no labels under a known name; it has: {found.listed()}")
         notes.append(f"true labels: {other.name}{f', {key}' if key else ''}")
-        return _flat(found.get(key), str(other)), ""
+        labels = _flat(found.get(key), str(other))
+        id_key = _named(found, ID_KEYS)
+        return labels, "", _ids(found, id_key, len(labels)) if id_key and id_key != key else ()
     key = said or _named(held, LABEL_KEYS)
     if not key:
         raise UsageError(
             f"no true labels in {held.path.name}: give --labels FILE or KEY; it has: {held.listed()}"
         )
     notes.append(f"true labels: {key}")
-    return _flat(held.get(key), f"{held.path.name}: {key}"), key
+    return _flat(held.get(key), f"{held.path.name}: {key}"), key, ()
 
 
 def _flat(labels: np.ndarray, what: str) -> np.ndarray:
@@ -352,6 +356,18 @@ def _ids(held: NamedArrays, key: str, examples: int) -> tuple[str, ...]:
         twice = next(name for place, name in enumerate(ids) if name in ids[:place])
         raise InputDataError(f"{held.path.name}: the id {twice!r} is there twice")
     return ids
+
+
+def _require_same_ids(path: Path, ids: tuple[str, ...], label_ids: tuple[str, ...], labels: str) -> None:
+    """Refuse labels of other examples, or in another order, where both files have ids."""
+    if ids and label_ids and ids != label_ids:
+        row = next(
+            row for row, (mine, theirs) in enumerate(zip(ids, label_ids, strict=True)) if mine != theirs
+        )
+        raise InputDataError(
+            f"{path.name} and {labels} are not in one order: row {row} has the id {ids[row]!r} here and "
+            f"{label_ids[row]!r} there"
+        )
 
 
 def _prices(held: NamedArrays, key: str, members: int) -> tuple[float, ...]:

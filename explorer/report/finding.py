@@ -82,18 +82,25 @@ def finding_document(finding: Finding) -> dict[str, Any]:
 
 
 def write_finding(finding: Finding, folder: Path, name: str) -> tuple[Path, ...]:
-    """Write ``NAME.md``, ``NAME.svg`` and ``NAME.json`` into a folder, made if it is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``NAME.md``, ``NAME.svg`` and ``NAME.json`` into a folder, made if it is not there.
+
+    Raises:
+        UsageError: the folder or a file cannot be written.
+    """
     texts = {
         "md": finding_markdown(finding, name),
         "svg": draw_panels(finding.panels, finding.alt, columns=finding.columns),
         "json": json.dumps(finding_document(finding), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
     written = []
-    for suffix, text in texts.items():
-        path = folder / f"{name}.{suffix}"
-        path.write_text(text, encoding="utf-8")
-        written.append(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, text in texts.items():
+            path = folder / f"{name}.{suffix}"
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    except OSError as error:
+        raise UsageError(f"cannot write results to {folder}: {error.strerror or error}") from error
     return tuple(written)
 
 
@@ -101,12 +108,15 @@ def check_finding(finding: Finding, folder: Path, name: str) -> list[str]:
     """Return where a finding differs from the one kept in ``folder``, beyond rounding; empty: it does not.
 
     Raises:
-        UsageError: none is kept there.
+        UsageError: none is kept there, or it is damaged.
     """
     path = folder / f"{name}.json"
     if not path.is_file():
         raise UsageError(f"nothing to check against: no {path}; a run without --check writes it")
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {error}; a run without --check writes it anew") from error
     # the sentence repeats the numbers, and a last digit may round either way
     now = {key: value for key, value in finding_document(finding).items() if key != "answer"}
     return _differences({key: value for key, value in kept.items() if key != "answer"}, now, "")

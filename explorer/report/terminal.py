@@ -60,7 +60,10 @@ def front_table(front: Front, *, every: bool = False) -> str:
         front: what `explorer.analysis.search.search` found.
         every: show every point; otherwise at most `SHOWN_POINTS`, spread evenly, and say so.
     """
-    searched = ", ".join(f"{format_count(n)} {kind}s" for kind, n in front.searched.items())
+    searched = ", ".join(
+        f"{format_count(n)} {'distilled' if kind == 'distilled' else f'{kind}s'}"
+        for kind, n in front.searched.items()
+    )
     rows = []
     for point in front.points if every else _spread(front.points):
         decimals = share_decimals(point.accuracy.n)

@@ -1,5 +1,7 @@
 """Build a design from the store, verify it against the store, and record both there."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -7,13 +9,13 @@ from explorer.analysis.loading import base_recipes
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Point
 from explorer.analysis.score import evaluate
-from explorer.build.artefact import Artefact, build_artefact, stored_predictions
+from explorer.build.artefact import Artefact, build_artefact, stored_member, stored_predictions
 from explorer.build.verify import Verification, verify_artefact
 from explorer.convention import CostAxis
 from explorer.data import load_images
 from explorer.errors import InputDataError, UsageError
 from explorer.report.documents import point_document, verification_document
-from explorer.spec import Candidate
+from explorer.spec import Candidate, Member, with_members
 from explorer.store import EvaluationRecord, Store
 
 MACS = CostAxis.parse("macs")
@@ -50,8 +52,10 @@ def build_design(
     Raises:
         UsageError: a member is not in the store, or ``out`` is taken.
     """
+    named = {member: stored_member(store, dataset, member, recipe).member for member in design.members}
+    # First: what cannot be scored leaves no file behind.
+    point, pool = _scored(store, dataset, design, MACS, named)
     artefact = build_artefact(store, dataset, design, out, overwrite=overwrite, recipe=recipe)
-    point, pool = _scored(store, dataset, design, MACS, recipe)
     store.put_evaluation(
         EvaluationRecord(
             design=str(design),
@@ -88,7 +92,7 @@ def verify_directory(
         images.report.images,
         stored_predictions(store, artefact),
         labels=images.report.labels,
-        latency_predicted_s=_predicted_latency(store, dataset, artefact.design),
+        latency_predicted_s=_predicted_latency(store, artefact),
     )
     document = verification_document(str(verification.design), **verification_parts(verification))
     for export in store.exports(dataset):
@@ -117,22 +121,33 @@ def verification_parts(verification: Verification) -> VerificationParts:
     }
 
 
-def _predicted_latency(store: Store, dataset: str, design: Candidate) -> float | None:
+def _predicted_latency(store: Store, artefact: Artefact) -> float | None:
     """Compose the design's latency from its members' measured ones; None where one was never measured."""
-    models = {member.model for member in design.members}
+    models = {member.model for member in artefact.design.members}
     timed = {record.model for record in store.costs(kind="latency", device="cpu")}
     if not models <= timed:
         return None
-    return _scored(store, dataset, design, LATENCY, None)[0].cost.value
+    point, _ = _scored(store, artefact.dataset, artefact.design, LATENCY, artefact.members)
+    return point.cost.value
 
 
 def _scored(
-    store: Store, dataset: str, design: Candidate, axis: CostAxis, recipe: str | None
+    store: Store, dataset: str, design: Candidate, axis: CostAxis, named: Mapping[Member, Member]
 ) -> tuple[Point, Pool]:
-    # A design may name its members' recipes itself; where they come from several, all are needed.
+    """Score a design, whatever recipes its members have.
+
+    Args:
+        store: holds the members.
+        dataset: which they were trained on.
+        design: its members may leave their recipes out.
+        axis: of the cost.
+        named: member as the design names it -> member with its recipe.
+    """
     bases = base_recipes(store, dataset)
-    named = {bases.get(member.recipe, member.recipe) for member in design.members if member.recipe}
-    mixed = recipe is None and len(named) > 1
-    own = recipe if recipe is not None or mixed else next(iter(named), None)
-    pool, _ = load_pool(store, dataset, axis, recipe=own, mix_recipes=mixed)
-    return evaluate(pool, design, axis), pool
+    recipes = {bases.get(member.recipe, member.recipe) for member in named.values()}
+    mixed = len(recipes) > 1
+    pool, _ = load_pool(
+        store, dataset, axis, recipe=None if mixed else next(iter(recipes)), mix_recipes=mixed
+    )
+    point = evaluate(pool, with_members(design, named), axis)
+    return replace(point, design=design), pool

@@ -70,10 +70,10 @@ def choose_split(store: Store | None, dataset: str, split: str, found: Predictio
         return _known_split(known, dataset, split, found)
     if len(found.labels) < 2:
         raise InputDataError(f"{found.path.name} has {len(found.labels)} example; two halves need at least 2")
-    if dataset in DATASETS:
+    if dataset in DATASETS or dataset.startswith("folder:"):
         raise UsageError(
             f"{dataset} has splits of its own: say --split select or --split report, or call these "
-            f"examples otherwise, e.g. --dataset {dataset}-imported"
+            f"examples otherwise, e.g. --dataset {dataset.removeprefix('folder:') or 'mine'}-imported"
         )
     assignment, digest = halves(dataset, found.labels, found.ids)
     rows = {"select": assignment.select, "report": assignment.report}

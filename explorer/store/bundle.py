@@ -204,7 +204,9 @@ def _require_free(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} is there already; name another place, or overwrite it")
     try:
         if path.is_dir() == _is_zip(path):
-            raise InputDataError("a folder is not a zip")
+            raise InputDataError(
+                f"it is a {'folder' if path.is_dir() else 'file'}, and its name says otherwise"
+            )
         with open_bundle(path):
             pass
     except InputDataError as error:

@@ -97,3 +97,16 @@ def test_what_is_refused(explorer_here, tmp_path, arguments, reason) -> None:
     done = explorer_here("study", *arguments, "--store", tmp_path / "store")
     assert done.code == 2
     assert reason in done.error_line
+
+
+def test_a_folder_that_cannot_hold_bundles_is_refused_before_anything_is_timed(
+    explorer_here, tmp_path
+) -> None:
+    (tmp_path / "file").write_text("taken")
+    where = ("--store", tmp_path / "store", "--bundles", tmp_path / "file" / "bundles")
+
+    done = explorer_here("study", "run", "digits-scaling", *where)
+
+    assert done.code == 2
+    assert done.error_line.startswith("explorer: cannot write bundles to")
+    assert "timing" not in done.err

@@ -183,7 +183,7 @@ def bad(row: int, value: float) -> np.ndarray:
         ({"labels": LABELS - 1}, "labels: row 0 is -1; wanted 0 or more"),
         ({"labels": LABELS + 1}, "labels reach 3; wanted 0 to 2"),
         ({"labels": LABELS[:0]}, "wanted labels [example], not empty"),
-        ({"labels": [str(i) for i in LABELS]}, "labels are texts, but the classes of probs have no names"),
+        ({"labels": [str(i) for i in LABELS]}, "labels are texts, but the classes of probs float32"),
         ({"classes": ["a", "b"]}, "how many classes are there? the predictions: 3, the class names: 2"),
         ({"ids": list("abcdefga")}, "the id 'a' is there twice"),
         ({"cost_per_10k": [1.0]}, "wanted a number for each of 2 members"),
@@ -284,6 +284,35 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, name, data, message) ->
     with pytest.raises((InputDataError, UsageError), match=re.escape(message)) as caught:
         probabilities(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_of_another_file_must_have_the_same_ids_in_the_same_order(tmp_path) -> None:
+    rows = [f"{name},{number}" for name, number in zip("abcdefgh", LABELS, strict=True)]
+    (tmp_path / "l.csv").write_text("\n".join(["id,label", *rows]))
+    (tmp_path / "turned.csv").write_text("\n".join(["id,label", *rows[::-1]]))
+    path = npz(tmp_path / "a.npz", probs=PROBS, ids=list("abcdefgh"))
+
+    found = read_predictions(path, Asked(labels=str(tmp_path / "l.csv")))
+    assert found.labels.tolist() == LABELS.tolist()
+    with pytest.raises(InputDataError, match=r"row 0 has the id 'a' here and 'h' there"):
+        read_predictions(path, Asked(labels=str(tmp_path / "turned.csv")))
+
+
+def test_text_labels_need_names_of_classes(tmp_path) -> None:
+    np.save(tmp_path / "a.npy", PROBS)
+    (tmp_path / "l.csv").write_text("\n".join(["label", *("abc"[label] for label in LABELS)]))
+    with pytest.raises(InputDataError, match=r"the classes of its array float32 .* have no names"):
+        read_predictions(tmp_path / "a.npy", Asked(labels=str(tmp_path / "l.csv")))
+
+
+def test_more_than_memory_should_hold_is_not_read(tmp_path, monkeypatch) -> None:
+    path = npz(tmp_path / "a.npz", probs=np.zeros((2, 8, 3)), labels=LABELS)
+    np.savez_compressed(tmp_path / "packed.npz", probs=np.zeros((2, 80_000, 3)), labels=LABELS)
+    monkeypatch.setattr("explorer.data.arrays.MOST_BYTES", 2**16)
+    assert read_predictions(path, Asked(kind=AnswerKind.PROBABILITIES)).shape == (2, 8)
+    assert (tmp_path / "packed.npz").stat().st_size < 2**16
+    with pytest.raises(InputDataError, match=r"packed.npz holds .* GiB; at most"):
+        read_predictions(tmp_path / "packed.npz")
 
 
 def test_a_file_that_is_not_there(tmp_path) -> None:

@@ -93,6 +93,14 @@ def test_nothing_to_check_against_says_where(finding: Finding, tmp_path: Path) -
         check_finding(finding, tmp_path, "net")
 
 
+def test_a_damaged_file_and_a_folder_that_cannot_be_are_said_in_one_line(finding, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"numbers": ')
+    with pytest.raises(UsageError, match=r"a.json is damaged: .*without --check"):
+        check_finding(finding, tmp_path, "a")
+    with pytest.raises(UsageError, match="cannot write results to"):
+        write_finding(finding, tmp_path / "a.json", "a")
+
+
 def test_figures_are_accessible_xml_without_a_date(finding: Finding) -> None:
     svg = draw_panels(finding.panels, finding.alt)
     root = ElementTree.fromstring(svg)

@@ -147,10 +147,28 @@ def test_a_known_split_is_joined_where_labels_agree_in_order(store, make_file) -
 
 
 def test_a_data_set_that_was_split_elsewhere_is_not_halved(store, make_file) -> None:
-    store.put_labels("folder:x", "report", "5" * 64, LABELS, ["a", "b", "c"])
+    store.put_labels("faces", "report", "5" * 64, LABELS, ["a", "b", "c"])
 
     with pytest.raises(InputDataError, match="split elsewhere; say --split"):
+        import_predictions(store, asked(make_file(), dataset="faces"))
+
+
+def test_a_folder_of_images_has_splits_of_its_own(store, make_file) -> None:
+    with pytest.raises(UsageError, match=r"folder:x has splits of its own.*--dataset x-imported"):
         import_predictions(store, asked(make_file(), dataset="folder:x"))
+    assert predicted_datasets(store) == ()
+
+
+def test_a_front_with_recipes_mixed_where_there_is_but_one(store, make_file) -> None:
+    import_predictions(store, asked(make_file()))
+
+    pool, _ = load_pool(store, "toy", PRICE, mix_recipes=True)
+
+    assert pool.summary.members == ("big~imported#0", "small~imported#0")
+    assert pool.rows(parse_design("mean(big#0, small~imported#0)").members[1:]) == [1]
+    assert search(pool, PRICE).points[0].design == parse_design("small~imported#0")
+    plain, _ = load_pool(store, "toy", PRICE)
+    assert plain.rows(parse_design("small~imported#0").members) == plain.rows(parse_design("small#0").members)
 
 
 def test_costs_stay_with_their_data_set(store, make_file) -> None:

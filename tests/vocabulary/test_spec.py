@@ -18,6 +18,7 @@ from explorer.spec import (
     parse_design,
     parse_member,
     parse_model,
+    with_members,
 )
 
 NAMES = st.one_of(
@@ -137,3 +138,10 @@ def test_a_cascade_needs_one_exit_fewer_than_stages() -> None:
 
     with pytest.raises(UsageError, match="2 stages needs 1 exit thresholds, got 2"):
         Cascade((stage, stage), (Exit(0.5), Exit(0.5)))
+
+
+def test_members_of_a_design_are_renamed_wherever_they_stand() -> None:
+    text = "a@8#0 -> [p>=0.5] logit(a@8#0, a@8#0, b@8#1) -> [p>=0.9] b@8#1"
+    names = {Member("a", 8, 0): Member("a", 8, 0, "z-1"), Member("b", 8, 1): Member("b", 8, 1, "y-2")}
+    renamed = with_members(parse_design(text), names)
+    assert str(renamed) == text.replace("a@8#", "a@8~z-1#").replace("b@8#", "b@8~y-2#")

@@ -6,10 +6,12 @@ store takes up those that are there instead of training again.
 """
 
 import re
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.errors import UsageError
 from explorer.run.training.jobs import MemberJob
 from explorer.spec import Member
 from explorer.store import Store
@@ -24,6 +26,21 @@ class BundleFolder:
     """Name of the study."""
     weights: bool
     """Whether the members' weights go in."""
+
+    def require_writable(self) -> None:
+        """Make the folder, and try it: a study must not learn after an hour that it cannot leave anything.
+
+        Raises:
+            UsageError: it cannot be made or written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"cannot write bundles to {self.path}: {error.strerror or error}; name another folder"
+            ) from error
 
     def file_of(self, job: MemberJob, seed: int) -> Path:
         """Return the bundle of one seed of a training."""
@@ -54,7 +71,6 @@ class BundleFolder:
                 path = self.file_of(job, seed)
                 if path.exists():
                     continue
-                self.path.mkdir(parents=True, exist_ok=True)
                 write_bundle(
                     store,
                     path,

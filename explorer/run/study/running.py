@@ -82,7 +82,8 @@ def run_study(
 
     Raises:
         ZooError: a model that does not exist.
-        ExplorerError: a damaged bundle, a device that is not here.
+        ExplorerError: a damaged bundle, a folder for bundles that cannot be written, a device that is not
+            here, a worker that was ended from outside.
     """
     begun_s = time.monotonic()
     deadline_s = math.inf if options.minutes is None else begun_s + 60 * options.minutes
@@ -91,6 +92,8 @@ def run_study(
         if options.bundles
         else None
     )
+    if folder is not None:
+        folder.require_writable()
     found = expand(store, images, study, options)
     if folder is not None:
         found = _taken_up(store, images, folder, found)

@@ -11,7 +11,7 @@ import numpy as np
 from explorer.record import MemberRecord
 from explorer.run.study.definitions import Distilled, InnerEnsembles, Published, Snapshots, Study
 from explorer.run.training.jobs import chosen_recipe
-from explorer.spec import ModelSpec
+from explorer.spec import Member, ModelSpec, parse_design
 from explorer.store import Store
 
 if TYPE_CHECKING:
@@ -172,16 +172,22 @@ def _distilled(model: str, arm: Distilled, recipe: "Recipe") -> _Wanted:
     from zoo import canonical_name
 
     name, teacher = canonical_name(model), canonical_name(arm.teacher)
+    # Not those that a person trained with another mean of the same networks.
+    wanted = sorted((teacher, seed, recipe.id) for seed in arm.teacher_seeds)
 
     def matches(record: MemberRecord) -> bool:
         return (
             record.member.name == name
             and record.member.distilled
             and record.training.recipe.get("base") == recipe.id
-            and f"{teacher}@" in record.training.teacher
+            and sorted((m.name, m.seed, m.recipe) for m in _teacher(record)) == wanted
         )
 
     return _Wanted(arm="distilled", model=model, seeds=arm.seeds, matches=matches)
+
+
+def _teacher(record: MemberRecord) -> tuple[Member, ...]:
+    return parse_design(record.training.teacher).members
 
 
 def _matching(model: str, recipe_id: str) -> Callable[[MemberRecord], bool]:

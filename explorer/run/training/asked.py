@@ -40,6 +40,8 @@ class Asked:
     data_dir: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.teacher is not None and not self.teacher.strip():
+            raise UsageError("--teacher got an empty text; wanted a member or mean(MEMBER, ...)")
         if self.teacher and self.snapshots:
             raise UsageError("--teacher and --snapshots exclude each other: a student has one cycle")
         if (self.teacher or self.snapshots) and (self.stacked or 1) > 1:

@@ -10,10 +10,12 @@ import platform
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from explorer.errors import EnvironmentMissingError
 from explorer.record import MemberRecord
 from explorer.run.training import worker
 from explorer.run.training.jobs import MemberJob
@@ -38,7 +40,8 @@ Update = Callable[[float, str], None]
 class TrainingPool:
     """Processes that train; a context manager. Leaving it on an error ends them at once.
 
-    Jobs under way then keep their checkpoints.
+    Jobs under way then keep their checkpoints. That a process was ended from outside leaves it as an
+    `EnvironmentMissingError`.
     """
 
     def __init__(self, workers: int) -> None:
@@ -60,6 +63,11 @@ class TrainingPool:
             # Ctrl-C or a failed job: waiting jobs are dropped.
             abandon(self._pool)
         self._pool.__exit__(kind, error, trace)
+        if isinstance(error, BrokenProcessPool):
+            raise EnvironmentMissingError(
+                "a training process died, perhaps for lack of memory; what was trained is kept: run again to "
+                "go on, with fewer workers"
+            ) from error
 
     def train(self, job: MemberJob, deadline_s: float | None = None) -> Future[JobOutcome]:
         """Start a job; it stops at an epoch's end before ``deadline_s`` on the monotonic clock."""

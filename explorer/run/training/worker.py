@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.data import ImageSet, load_images
+from explorer.errors import StoreError
 from explorer.record import MemberRecord, TrainingRecord
 from explorer.run.training.jobs import MemberJob
 from explorer.run.training.teachers import teacher_of, teaching
@@ -81,11 +82,15 @@ def images_of(dataset: str, data_dir: Path | None) -> ImageSet:
 def train_job(job: MemberJob, deadline_s: float | None) -> JobOutcome:
     """Train and commit a job's members, or stop at an epoch's end before ``deadline_s``."""
     from zoo import TrainingStopped, predict, train, train_stacked
+    from zoo.checkpoint import epochs_done
 
     images = images_of(job.dataset, job.data_dir)
     stop = None if deadline_s is None else Deadline(deadline_s, time.monotonic())
     with Store.open(job.store_url) as store:
         checkpoint = (job.checkpoints or store.work) / f"{job.digest(images.split_digest)}.pt"
+        if deadline_s is not None and time.monotonic() >= deadline_s:
+            # The time went while this process started.
+            return JobOutcome(records=(), epochs=epochs_done(checkpoint))
         tasks = train_tasks(job, images)
         arrays = (images.train.images, images.train.labels)
         settings: dict[str, Any] = {
@@ -101,6 +106,9 @@ def train_job(job: MemberJob, deadline_s: float | None) -> JobOutcome:
                 runs = (train(tasks[0], *arrays, **settings, teacher=_teacher(store, images, job)),)
         except TrainingStopped as stopped:
             return JobOutcome(records=(), epochs=stopped.epochs)
+        except OSError as error:
+            reason = error.strerror or error
+            raise StoreError(f"{job}: cannot keep its checkpoint in {checkpoint.parent}: {reason}") from error
         records = []
         for member, recipe, state, trained in _made(job, runs):
             record, weights = _record(job, images, member, recipe, state, trained)

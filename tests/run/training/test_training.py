@@ -2,14 +2,15 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from explorer.data import load_images
-from explorer.errors import StoreError, UsageError
-from explorer.run.training import MemberJob, pool, stack_jobs, worker
+from explorer.errors import EnvironmentMissingError, StoreError, UsageError
+from explorer.run.training import MemberJob, TrainingPool, pool, stack_jobs, worker
 from explorer.run.training.teachers import teacher_of, teaching
 from explorer.spec import ModelSpec
 from explorer.store import Store
@@ -250,6 +251,23 @@ def test_snapshots_share_their_runs_macs(explorer_here, tmp_path) -> None:
     assert again["trained"] == 0
 
 
+def test_nothing_is_begun_after_the_deadline(job, store_copy, tmp_path) -> None:
+    late = replace(job, store_url=str(store_copy), checkpoints=tmp_path / "unfinished")
+
+    outcome = worker.train_job(late, time.monotonic() - 1.0)
+
+    assert (outcome.records, outcome.epochs) == ((), 0)
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_a_worker_that_is_ended_from_outside_is_told_in_one_line() -> None:
+    with (
+        pytest.raises(EnvironmentMissingError, match="died, perhaps for lack of memory"),
+        TrainingPool(1) as one,
+    ):
+        one._pool.submit(os._exit, 9).result(timeout=120)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -257,6 +275,7 @@ def test_snapshots_share_their_runs_macs(explorer_here, tmp_path) -> None:
         (("--teacher", "wrn10-0.5@8#0", "--snapshots", "2"), "exclude each other"),
         (("--teacher", "wrn10-0.5@8#0", "--stacked", "2"), "train each seed by itself"),
         (("--snapshots", "3", "--epochs", "4"), "multiple of the 3 cycles"),
+        (("--teacher", ""), "--teacher got an empty text"),
         (("--stacked", "0"), "side by side"),
         (("--stacked", "many"), "side by side"),
     ],
