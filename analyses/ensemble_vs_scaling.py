@@ -300,6 +300,8 @@ def _sentence(name: str, axis: CostAxis, compared: tuple[Pair, ...], crossed: Cr
 
     whole = f"{format_amount(crossed.start, axis.kind)} to {format_amount(crossed.end, axis.kind)}"
     interval = f"95 % interval {end(crossed.low, 'none')} to {end(crossed.high, 'none')}"
+    if crossed.low == math.inf:
+        interval = "nor in 95 % of the draws"
     if crossed.value == math.inf:
         told = f"no crossover within the range measured, {whole} ({interval})"
     elif crossed.value == -math.inf:

@@ -5,8 +5,9 @@ example is drawn with replacement as often as there are examples, the same draw 
 differences are paired. Of a model's s seeds s - 1 are drawn with replacement: that number gives the mean
 over seeds the variance of its usual standard error (McCarthy and Snowden 1985, Vital and Health Statistics
 2:95). Drawing a seed twice must not put it twice into one ensemble, which would only show that repeats make
-worse ensembles; so what each seed adds to ensembles of n is worked out (`Resampling.seed_effects`, the first
-term of Hoeffding's decomposition), and the draw weighs those effects.
+worse ensembles; so what each seed adds to ensembles of n is worked out (`seed_effects`, the first term of
+Hoeffding's decomposition), and the draw weighs those effects. Equally good seeds err on different examples
+and so come out apart: the draws of examples hold that already, and the effects are shrunk by it.
 """
 
 import re
@@ -208,25 +209,34 @@ class Resampling:
         draws = self.means(found.values[found.of_size(size)]).mean(axis=0)
         if self._over_seeds and found.seeds > 1:
             moved = self.seed_shares(found.key, found.seeds) - 1 / found.seeds
-            draws = draws + size * (moved * self.seed_effects(found, size).T).sum(axis=1)
+            draws = draws + size * (moved @ seed_effects(found, size))
         return Estimate(value=value, draws=draws, n=self.examples)
-
-    def seed_effects(self, found: SeedValues, size: int) -> np.ndarray:
-        """Return what each seed adds to ensembles of ``size``, float64 ``[seed, draw]``, zero on average.
-
-        The mean over sets that hold the seed minus the mean over those that do not, times (s - 1) / s for
-        s seeds: for one member, its distance from the mean. Where every seed is in the ensemble there is
-        nothing to compare; the effect is then that in ensembles of one fewer, diluted by one more member.
-        """
-        seeds = found.seeds
-        compared = min(size, seeds - 1)
-        rows = found.of_size(compared)
-        means = self.means(found.values[rows])
-        holds = (found.sets[rows, :, None] == np.arange(seeds)).any(axis=1).T
-        inside = (holds / holds.sum(axis=1, keepdims=True)) @ means
-        outside = (~holds / (~holds).sum(axis=1, keepdims=True)) @ means
-        return (inside - outside) * (seeds - 1) / seeds * compared / size
 
     def estimates(self, found: SeedValues) -> dict[int, Estimate]:
         """Return the estimate of every size, see `estimate`."""
         return {size: self.estimate(found, size) for size in found.sizes}
+
+
+def seed_effects(found: SeedValues, size: int) -> np.ndarray:
+    """Return what each seed adds to ensembles of ``size``, float64 ``[seed]``, zero on average.
+
+    The mean over sets that hold the seed minus the mean over those that do not, times (s - 1) / s for s
+    seeds: for one member, its distance from the mean. Where every seed is in the ensemble there is
+    nothing to compare; the effect is then that in ensembles of one fewer, diluted by one more member.
+
+    Of the effects' sum of squares, what their scatter over examples explains is taken out, down to zero:
+    the rule of `explorer.analysis.luck.spread`, by the same analysis of variance.
+    """
+    seeds = found.seeds
+    compared = min(size, seeds - 1)
+    rows = found.of_size(compared)
+    holds = (found.sets[rows, :, None] == np.arange(seeds)).any(axis=1).T
+    weights = holds / holds.sum(axis=1, keepdims=True) - ~holds / (~holds).sum(axis=1, keepdims=True)
+    each = (weights.astype(np.float32) @ found.values[rows]).astype(np.float64)
+    effects, examples = each.mean(axis=1), each.shape[1]
+    squares = float((effects**2).sum())
+    if examples < 2 or squares == 0:
+        return np.zeros(seeds)
+    noise = float(each.var(axis=1, ddof=1).sum()) / examples
+    kept = np.sqrt(max(0.0, 1 - noise / squares))
+    return effects * kept * (seeds - 1) / seeds * compared / size

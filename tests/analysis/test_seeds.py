@@ -16,6 +16,7 @@ from explorer.analysis.seeds import (
     percentiles,
     right_answers,
     scales,
+    seed_effects,
     seed_sets,
 )
 from explorer.errors import UsageError
@@ -98,12 +99,37 @@ def test_ensembles_that_add_up_their_members_spread_as_the_members_mean_does(siz
 
 def test_seed_effects_of_additive_ensembles_are_the_seeds_distances_over_the_size() -> None:
     levels = np.array([0.1, 0.5, 0.6, 0.8])
+    # every example alike: no scatter over examples, nothing to shrink by
     found = values_of(np.repeat(levels[:, None], 9, axis=1), largest=4)
-    resampling = Resampling(9, draws=3)
     for size in (1, 2, 3, 4):
-        effects = resampling.seed_effects(found, size)
-        wanted = (levels - levels.mean()) / size
-        assert effects == pytest.approx(np.repeat(wanted[:, None], 3, axis=1), abs=1e-6)
+        assert seed_effects(found, size) == pytest.approx((levels - levels.mean()) / size, abs=1e-6)
+
+
+@pytest.mark.parametrize(("spread", "low", "high"), [(0.0, 0.9, 1.35), (0.05, 0.85, 1.3), (0.3, 0.75, 1.2)])
+def test_draws_scatter_as_new_seeds_and_examples_would(spread: float, low: float, high: float) -> None:
+    """Equally good seeds differ by the examples' luck alone; that is in the draws once, not twice."""
+    random = np.random.default_rng(17)
+    found, drawn = [], []
+    for _ in range(120):
+        hard = random.normal(0.6, 1.2, 300)
+        scale = []
+        for mean in (0.5, 0.7):
+            skill = mean + spread * random.normal(0, 1, 5)
+            chance = 1 / (1 + np.exp(-2 * (skill[:, None] + hard)))
+            scale.append(values_of((random.random((5, 300)) < chance).astype(np.float32), key=str(mean)))
+        resampling = Resampling(300, draws=200)
+        difference = resampling.estimate(scale[1], 1) - resampling.estimate(scale[0], 1)
+        found.append(difference.value)
+        drawn.append(difference.draws.var())
+    assert low <= np.sqrt(np.mean(drawn)) / np.std(found, ddof=1) <= high
+
+
+def test_seeds_that_differ_by_luck_alone_have_no_effects() -> None:
+    right = np.zeros((3, 300), np.float32)
+    for seed in range(3):
+        right[seed, seed::3] = 1  # each as often right, elsewhere
+    right[0, 1] = 1
+    assert seed_effects(values_of(right), 1) == pytest.approx(np.zeros(3), abs=1e-12)
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
