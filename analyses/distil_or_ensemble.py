@@ -77,17 +77,31 @@ def students(
     """Return every distilled scale of a pool whose teacher is there too, cheapest first."""
     return tuple(
         _student(pool, scale, records, resampling)
-        for scale in grouped(pool)
-        if pool.members[scale.rows[0]].distilled
+        for scale in _distilled(pool)
+        if not _missing(pool, _teacher_of(pool, scale, records))
     )
+
+
+def _distilled(pool: Pool) -> tuple[Scale, ...]:
+    return tuple(scale for scale in grouped(pool) if pool.members[scale.rows[0]].distilled)
+
+
+def _teacher_of(pool: Pool, scale: Scale, records: Mapping[Member, MemberRecord]) -> Candidate:
+    """Return the design a scale's students learned from; one recipe has one teacher."""
+    return parse_design(str(records[_full(pool, pool.members[scale.rows[0]])].training.recipe["teacher"]))
+
+
+def _missing(pool: Pool, teacher: Candidate) -> list[str]:
+    """Return the members of a teacher that the pool does not hold."""
+    held = {_full(pool, member) for member in pool.members}
+    return [str(member) for member in dict.fromkeys(teacher.members) if _full(pool, member) not in held]
 
 
 def _student(
     pool: Pool, scale: Scale, records: Mapping[Member, MemberRecord], resampling: Resampling
 ) -> Student:
     made = [records[_full(pool, pool.members[row])].training for row in scale.rows]
-    teacher = parse_design(str(made[0].recipe["teacher"]))
-    pool.rows(teacher.members)
+    teacher = _teacher_of(pool, scale, records)
     # a student's own training counts its teacher's answers
     alone = float(np.mean([training.macs for training in made]))
     taught = sum(records[_full(pool, member)].training.macs for member in dict.fromkeys(teacher.members))
@@ -159,6 +173,13 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
         )
     records = {record.member: record for record in store.members(dataset)}
     found = students(pool, records, Resampling(len(pool.report_labels)))
+    orphans = [
+        f"left out: students {scale.model}, whose teacher's {', '.join(missing)} is not in this store"
+        for scale in _distilled(pool)
+        if (missing := _missing(pool, _teacher_of(pool, scale, records)))
+    ]
+    if not found:
+        return Absent(reason=f"no student of {dataset} has its whole teacher beside it; {'; '.join(orphans)}")
     sentences = [_sentence(student) for student in found]
     return Finding(
         question="Distil the ensemble, ship it, or train something bigger?",
@@ -177,6 +198,7 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
             "row. "
             "Intervals are 95 %, bootstrap over examples and seeds; the teacher is one ensemble, so its "
             "seeds stay.",
+            *orphans,
             *notes,
         ),
     )

@@ -21,8 +21,10 @@ from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.score import candidate_decisions
 from explorer.analysis.seeds import Resampling, families, scales
 from explorer.convention import CostAxis
+from explorer.report.finding import Absent
 from explorer.spec import Cascade, parse_design
 from explorer.store import Store
+from explorer.store.bundle import ingest_bundle, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,23 @@ def test_students_stand_against_labels_teacher_and_as_much_training(
     assert student.training == 13 * 12e9
     assert by_role["as much training"].name == "wrn10-1@28"
     assert "as much, teacher given" not in by_role
+
+
+def test_a_student_without_its_whole_teacher_is_left_out_and_said(
+    study: Path, tmp_path: Path, resampling: Resampling
+) -> None:
+    with Store.open(study, create=False) as store, Store.open(tmp_path / "part") as part:
+        kept = [record.member for record in store.members("fashion-mnist")]
+        gone = next(member for member in kept if (member.name, member.seed) == ("wrn10-1", 2))
+        assert not gone.distilled
+        write_bundle(store, tmp_path / "bundle", members=[m for m in kept if m != gone], weights="none")
+        ingest_bundle(part, tmp_path / "bundle")
+        pool, _ = load_pool(part, "fashion-mnist", CostAxis.parse("macs"))
+        records = {record.member: record for record in part.members("fashion-mnist")}
+        assert distil_or_ensemble.students(pool, records, resampling) == ()
+        answer = distil_or_ensemble.analyse(part, "fashion-mnist")
+    assert isinstance(answer, Absent)
+    assert str(gone) in answer.reason
 
 
 def test_splits_stand_where_their_members_fill_the_total(study: Path, resampling: Resampling) -> None:
