@@ -114,9 +114,14 @@ def _repeat(pool: Pool, design: Candidate, target: Single) -> Repeat:
     )
 
 
+def shared_seeds(pool: Pool, family: tuple[Scale, ...]) -> list[int]:
+    """Return the seeds that every scale of a family has: each is a repeat."""
+    return sorted(set.intersection(*({pool.members[row].seed for row in s.rows} for s in family)))
+
+
 def savings(pool: Pool, family: tuple[Scale, ...], resampling: Resampling) -> tuple[Saving, ...]:
     """Return what cascades save at each scale at which every repeat has one."""
-    seeds = sorted(set.intersection(*({pool.members[row].seed for row in s.rows} for s in family)))
+    seeds = shared_seeds(pool, family)
     by_seed = []
     for seed in seeds:
         rows = sorted(row for s in family for row in s.rows if pool.members[row].seed == seed)
@@ -168,11 +173,12 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
         name: [str(s.model) for s in found[name][1:] if all(s != m.scale for m in by_family[name])]
         for name in found
     }
-    notes += tuple(
-        f"{name}: no cascade is as accurate on select at {', '.join(missing)} in every repeat"
-        for name, missing in none.items()
-        if missing
-    )
+    for name, missing in none.items():
+        seeds = shared_seeds(pool, found[name])
+        listed = f"repeats: {len(seeds)} (seeds {', '.join(map(str, seeds))})" if seeds else "no repeat"
+        notes += (f"{name}: {listed}" + ("" if seeds else ": its scales have no seed in common"),)
+        if seeds and missing:
+            notes += (f"{name}: no cascade is as accurate on select at {', '.join(missing)} in every repeat",)
     return _finding(pool, by_family, notes)
 
 
