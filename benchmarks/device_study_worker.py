@@ -130,6 +130,7 @@ def _tried(
     except KeyboardInterrupt:
         write_json(folder / ATTEMPTS, attempts)
         raise
+    # Whatever one model does to its runtime is that model's row, with the reason; the study goes on.
     except Exception as error:
         now["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:_REASON_CHARACTERS]
         if _SPOILT not in now["error"]:

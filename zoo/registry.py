@@ -165,15 +165,13 @@ def _near_names(name: str) -> list[str]:
     for family in _FAMILIES.values():
         start = re.match(r"[A-Za-z_:]+", family.example)
         words = ((start[0], 0.6) if start else (family.example, 0.6), (family.name, 0.75))
-        alike = (
-            difflib.SequenceMatcher(None, letters.lower(), word).ratio() >= least for word, least in words
-        )
-        if any(alike):
+        if any(_likeness(letters, word) >= least for word, least in words):
             near.append(_repaired(family, name[len(letters) :]))
     return list(dict.fromkeys(near))[:3]
 
 
 def _likeness(letters: str, word: str) -> float:
+    """Return how alike two words are, from 0 to 1."""
     return difflib.SequenceMatcher(None, letters.lower(), word).ratio()
 
 
