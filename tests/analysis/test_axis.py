@@ -1,10 +1,9 @@
 """Cost axes that are worked out: a batch's share, and a device's price; by closed forms and on fronts."""
 
 import datetime
-import zlib
 
-import numpy as np
 import pytest
+from toy_store import CLASSES, add_member
 
 from explorer.analysis.axis import axis_factor, price_of
 from explorer.analysis.pool import load_pool
@@ -13,13 +12,12 @@ from explorer.analysis.search import search
 from explorer.convention import Basis, CostAxis
 from explorer.data.prices import make_price, shipped_prices
 from explorer.errors import ConventionError, UsageError
-from explorer.record import Conditions, CostFigure, CostRecord, MemberRecord, TrainingRecord
+from explorer.record import Conditions, CostFigure, CostRecord
 from explorer.report.evidence import gather_evidence
-from explorer.spec import Member, ModelSpec, parse_design
+from explorer.spec import ModelSpec, parse_design
 from explorer.store import Store
 from explorer.store.prices import put_price
 
-CLASSES = 3
 TODAY = datetime.datetime.now(datetime.UTC).date().isoformat()
 MEASURED = Conditions(
     device="cuda",
@@ -36,35 +34,6 @@ MEASURED = Conditions(
 def store(tmp_path):
     with Store.open(tmp_path / "store") as opened:
         yield opened
-
-
-def add_member(store: Store, name: str) -> Member:
-    member = Member(name, 8, 0, "quick-11111111")
-    random = np.random.default_rng(zlib.crc32(name.encode()))
-    chances = {s: random.dirichlet(np.ones(CLASSES), n) for s, n in (("select", 11), ("report", 13))}
-    training = TrainingRecord(
-        recipe_id=member.recipe,
-        recipe={},
-        epochs=1,
-        examples_seen=1,
-        wall_s=1.0,
-        device="cpu",
-        macs=1,
-        curve=(),
-        versions={},
-    )
-    record = MemberRecord(
-        member=member,
-        dataset="toy",
-        split_digest="a" * 64,
-        channels=1,
-        classes=CLASSES,
-        training=training,
-        weights_digest="",
-    )
-    labels = {"select": np.arange(11) % CLASSES, "report": np.arange(13) % CLASSES}
-    store.commit_member(record, name.encode(), chances, labels=labels, class_names=["a", "b", "c"])
-    return member
 
 
 def add_cost(store, name, value, device, *, basis=Basis.FITTED, kind="latency", channels=1):
@@ -175,7 +144,7 @@ def test_no_price_says_how_to_give_one(store):
 def filled(store):
     """Two members with fitted and measured latencies at 7 examples a call."""
     for name, value in (("small", 0.0021), ("large", 0.0133)):
-        add_member(store, name)
+        add_member(store, name, 0)
         add_cost(store, name, value, "rtx4090/b7/amp")
         add_cost(store, name, 2 * value, "cuda/b7", basis=Basis.MEASURED)
     return store
@@ -215,7 +184,7 @@ def test_predicted_ensembles_keep_their_basis_and_measured_ones_are_composed(fil
 
 def test_a_power_of_two_divides_exactly(store):
     for name, value in (("small", 0.0021), ("large", 0.0133)):
-        add_member(store, name)
+        add_member(store, name, 0)
         add_cost(store, name, value, "rtx4090/b256/amp")
     whole = costs_of(store, "latency@rtx4090/b256/amp")
     for design, figure in costs_of(store, "time_per_example@rtx4090/b256/amp").items():
@@ -260,7 +229,7 @@ def test_a_report_shows_figures_of_the_members_own_channels(filled):
 
 def test_what_is_predicted_and_what_is_measured_do_not_share_a_front(store):
     for name in ("small", "large"):
-        add_member(store, name)
+        add_member(store, name, 0)
     add_cost(store, "small", 0.1, "cuda/b7", basis=Basis.MEASURED)
     add_cost(store, "large", 0.2, "cuda/b7", basis=Basis.TRANSFERRED)
     for kind in ("latency", "time_per_example"):
