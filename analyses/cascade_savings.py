@@ -21,9 +21,17 @@ import numpy as np
 from explorer.analysis.costs import most_cost, stage_costs
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.score import candidate_decisions
-from explorer.analysis.search import search
-from explorer.analysis.seeds import Estimate, Resampling, Scale, SeedValues, families, scales, seed_sets
+from explorer.analysis.scoring.score import candidate_decisions
+from explorer.analysis.search.exact import search
+from explorer.analysis.statistics.seeds import (
+    Estimate,
+    Resampling,
+    Scale,
+    SeedValues,
+    families,
+    scales,
+    seed_sets,
+)
 from explorer.convention import CostAxis
 from explorer.report.finding import Absent, Finding, Table
 from explorer.report.plots import Panel, Rule, Series

@@ -22,8 +22,16 @@ import numpy as np
 from explorer.analysis.costs import most_cost
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.score import candidate_decisions
-from explorer.analysis.seeds import Estimate, Resampling, Scale, SeedValues, grouped, right_answers, scales
+from explorer.analysis.scoring.score import candidate_decisions
+from explorer.analysis.statistics.seeds import (
+    Estimate,
+    Resampling,
+    Scale,
+    SeedValues,
+    grouped,
+    right_answers,
+    scales,
+)
 from explorer.convention import CostAxis
 from explorer.record import MemberRecord
 from explorer.report.finding import Absent, Finding, Table

@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explorer.analysis.bootstrap import tells
-from explorer.analysis.combine import combine
-from explorer.analysis.crossover import crossover
-from explorer.analysis.pareto import pareto_front
+from explorer.analysis.curves.crossover import crossover
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.seeds import (
+from explorer.analysis.scoring.combine import combine
+from explorer.analysis.search.pareto import pareto_front
+from explorer.analysis.statistics.bootstrap import tells
+from explorer.analysis.statistics.seeds import (
     Estimate,
     Resampling,
     Scale,

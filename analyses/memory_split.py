@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.bootstrap import tells
-from explorer.analysis.combine import average
-from explorer.analysis.crossover import along
+from explorer.analysis.curves.crossover import along
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.seeds import (
+from explorer.analysis.scoring.combine import average
+from explorer.analysis.scoring.temperature import fit_temperature, tempered_losses
+from explorer.analysis.statistics.bootstrap import tells
+from explorer.analysis.statistics.seeds import (
     LARGEST,
     Estimate,
     Resampling,
@@ -34,7 +35,6 @@ from explorer.analysis.seeds import (
     scales,
     seed_sets,
 )
-from explorer.analysis.temperature import fit_temperature, tempered_losses
 from explorer.convention import CostAxis
 from explorer.report.finding import Absent, Finding, Table
 from explorer.report.plots import Panel, Series

@@ -20,15 +20,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from explorer.analysis.luck import (
+from explorer.analysis.pool import Pool, load_pool
+from explorer.analysis.result import Interval
+from explorer.analysis.statistics.luck import (
     Spread,
     seeds_to_tell,
     spread,
     wrong_choice,
 )
-from explorer.analysis.pool import Pool, load_pool
-from explorer.analysis.result import Interval
-from explorer.analysis.seeds import Resampling, Scale, families, percentiles, right_answers, scales
+from explorer.analysis.statistics.seeds import Resampling, Scale, families, percentiles, right_answers, scales
 from explorer.convention import CostAxis
 from explorer.report.finding import Absent, Finding, Table
 from explorer.report.plots import Panel, Rule, Series

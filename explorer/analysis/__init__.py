@@ -1,5 +1,7 @@
-"""From stored predictions and costs to fronts, comparisons and advice; see the modules.
+"""From stored predictions and costs to fronts, comparisons and advice.
 
-`explorer.analysis.result` holds the values, `pool` the input, `search`, `score`, `compare`, `curves`
-and `advice` the questions. This package imports none of them, so that reading a value stays cheap.
+`result` holds the values, `pool` the input. Then `scoring` (what a design
+answers and how good that is), `statistics` (how sure that is), `search` (which designs are best), `curves`
+(how error falls with cost and members), `advice` (what to ship). This package imports none of them, so that
+reading a value stays cheap.
 """

@@ -108,7 +108,7 @@ class Front:
     notes: tuple[str, ...]
     """What was left out and why (other recipes, missing costs, limits on the search)."""
     fronts_by_kind: Mapping[CandidateKind, tuple[Point, ...]] = field(default_factory=dict)
-    """The exact front of each kind alone, cheapest first: what `explorer.analysis.advice` chooses from."""
+    """The exact front of each kind alone, cheapest first: what `advice.advise` chooses from."""
 
 
 class Verdict(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.combine import ZERO_PROBABILITY, average, combine
+from explorer.analysis.scoring.combine import ZERO_PROBABILITY, average, combine
 from explorer.build.graph import averaging_of, stages_of
 from explorer.spec import Averaging, Candidate, Member, Stage
 

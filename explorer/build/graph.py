@@ -10,7 +10,7 @@ alone and its answers are scattered back; when none is left the stage is not run
 weights live inside the ``If`` branch: outside, run-times prepare them at a worse place (1.25 to 1.6
 times slower with onnxruntime). A member that two stages share is therefore stored twice.
 
-The averaging rules follow `explorer.analysis.combine`, by which the design was scored:
+The averaging rules follow `explorer.analysis.scoring.combine`, by which the design was scored:
 
 ========= ====================================================================================
 mean      sum of softmax / members

@@ -43,7 +43,7 @@ def command(
         raise UsageError("give either --budget, e.g. 'macs<=4M', or --target, e.g. 'accuracy>=0.97'")
     question = Budget.parse(budget) if budget is not None else Target.parse(target or "")
     axis = question.axis if isinstance(question, Budget) else CostAxis.parse(cost)
-    from explorer.analysis.advice import advise
+    from explorer.analysis.advice.advise import advise
     from explorer.report.documents import advice_document
     from explorer.report.terminal import advice_text
 

@@ -143,7 +143,7 @@ class SearchArguments:
 
     def search(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, Front]":
         """Load the pool and search it."""
-        from explorer.analysis.search import search
+        from explorer.analysis.search.exact import search
 
         pool, notes = self.pool(store, dataset, axis)
         front = search(

@@ -45,8 +45,8 @@ def command(
     """
     designs = parse_design(first), parse_design(second)
     axis = CostAxis.parse(cost)
-    from explorer.analysis.compare import compare
-    from explorer.analysis.score import evaluate
+    from explorer.analysis.scoring.score import evaluate
+    from explorer.analysis.statistics.compare import compare
     from explorer.report.documents import comparison_document, point_document
     from explorer.report.terminal import comparison_text
 

@@ -46,7 +46,7 @@ def command(
         raise UsageError("give --budget or --target, not both")
     question = Budget.parse(budget) if budget else Target.parse(target) if target else None
     axis = question.axis if isinstance(question, Budget) else CostAxis.parse(cost)
-    from explorer.analysis.advice import advise
+    from explorer.analysis.advice.advise import advise
     from explorer.report import write_report
 
     with open_store(store_url) as store:

@@ -57,7 +57,7 @@ def front_table(front: Front, *, every: bool = False) -> str:
     """Write the front, cheapest first, under a line that says what it is a front of.
 
     Args:
-        front: what `explorer.analysis.search.search` found.
+        front: what `explorer.analysis.search.exact.search` found.
         every: show every point; otherwise at most `SHOWN_POINTS`, spread evenly, and say so.
     """
     searched = ", ".join(

@@ -8,7 +8,7 @@ from typing import TypedDict
 from explorer.analysis.loading import base_recipes
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Point
-from explorer.analysis.score import evaluate
+from explorer.analysis.scoring.score import evaluate
 from explorer.build.artefact import Artefact, build_artefact, stored_member, stored_predictions
 from explorer.build.verify import Verification, verify_artefact
 from explorer.convention import CostAxis

@@ -7,10 +7,10 @@ family costs, is there something better for the money: an ensemble of smaller on
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.analysis.advice import advise
+from explorer.analysis.advice.advise import advise
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Advice, Front, Point
-from explorer.analysis.search import search
+from explorer.analysis.search.exact import search
 from explorer.build.artefact import Artefact
 from explorer.build.verify import Verification
 from explorer.convention import CostAxis

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer.analysis.advice import advise
+from explorer.analysis.advice.advise import advise
 from explorer.analysis.axis import price_of
-from explorer.analysis.compare import compare
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Advice, Comparison, Front
-from explorer.analysis.search import search
+from explorer.analysis.search.exact import search
+from explorer.analysis.statistics.compare import compare
 from explorer.convention import COST_KINDS, CostAxis, CostKind, terms_hold_for
 from explorer.errors import UsageError
 from explorer.question import Budget

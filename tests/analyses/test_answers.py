@@ -18,8 +18,8 @@ from analyses import (
     seed_spread,
 )
 from explorer.analysis.pool import Pool, load_pool
-from explorer.analysis.score import candidate_decisions
-from explorer.analysis.seeds import Resampling, families, scales
+from explorer.analysis.scoring.score import candidate_decisions
+from explorer.analysis.statistics.seeds import Resampling, families, scales
 from explorer.convention import CostAxis
 from explorer.report.finding import Absent
 from explorer.spec import Cascade, parse_design

@@ -7,8 +7,8 @@ from toy_store import CLASSES, add_member
 
 from explorer.analysis.axis import axis_factor, price_of
 from explorer.analysis.pool import load_pool
-from explorer.analysis.score import evaluate
-from explorer.analysis.search import search
+from explorer.analysis.scoring.score import evaluate
+from explorer.analysis.search.exact import search
 from explorer.convention import Basis, CostAxis
 from explorer.data.prices import make_price, shipped_prices
 from explorer.errors import ConventionError, UsageError

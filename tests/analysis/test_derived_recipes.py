@@ -3,11 +3,11 @@
 import pytest
 from toy_store import MACS, add_cost, add_member
 
-from explorer.analysis.advice import advise
+from explorer.analysis.advice.advise import advise
 from explorer.analysis.loading import base_recipes
 from explorer.analysis.pool import load_pool
-from explorer.analysis.score import evaluate
-from explorer.analysis.search import search
+from explorer.analysis.scoring.score import evaluate
+from explorer.analysis.search.exact import search
 from explorer.errors import UsageError
 from explorer.question import Budget
 from explorer.spec import CandidateKind, Ensemble, Member, Single, ensemble, parse_design

@@ -8,8 +8,8 @@ import pytest
 from toy_store import CONDITIONS, LATENCY, MACS, add_cost, add_member
 
 from explorer.analysis.pool import load_pool
-from explorer.analysis.score import evaluate
-from explorer.analysis.search import search
+from explorer.analysis.scoring.score import evaluate
+from explorer.analysis.search.exact import search
 from explorer.convention import Basis, CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.spec import Member, Single

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from strategies import make_pool
 
-from explorer.analysis.combine import combine
 from explorer.analysis.pool import Pool
-from explorer.analysis.search import search
+from explorer.analysis.scoring.combine import combine
+from explorer.analysis.search.exact import search
 from explorer.spec import CandidateKind
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.analysis.combine import ZERO_PROBABILITY
+from explorer.analysis.scoring.combine import ZERO_PROBABILITY
 from explorer.build.answers import Answers, consistent, permitted, stage_bounds, stored_answers
 from explorer.build.graph import averaging_of, stages_of, thresholds_of
 from explorer.spec import Averaging, Member, ensemble, parse_design

@@ -30,7 +30,7 @@ def test_help_answers_fast_and_imports_nothing_heavy(explorer) -> None:
     ("statement", "banned"),
     [
         ("import explorer.cli", {"torch", "numpy", "streamlit", "sqlalchemy"}),
-        ("import explorer.store.ledger, explorer.analysis.search", {"torch", "streamlit", "timm"}),
+        ("import explorer.store.ledger, explorer.analysis.search.exact", {"torch", "streamlit", "timm"}),
         ("import explorer.report, explorer.report.writing", {"torch", "streamlit", "timm"}),
         ("import explorer.data, explorer.accounting", {"torch", "streamlit", "timm"}),
     ],

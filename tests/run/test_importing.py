@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer.analysis.advice import advise
-from explorer.analysis.compare import compare
+from explorer.analysis.advice.advise import advise
 from explorer.analysis.pool import load_pool
 from explorer.analysis.result import Verdict
-from explorer.analysis.score import evaluate
-from explorer.analysis.search import search
+from explorer.analysis.scoring.score import evaluate
+from explorer.analysis.search.exact import search
+from explorer.analysis.statistics.compare import compare
 from explorer.convention import Basis, CostAxis
 from explorer.data.predictions import Asked
 from explorer.errors import InputDataError, UsageError

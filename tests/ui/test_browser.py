@@ -123,9 +123,9 @@ def _click_a_mark(page: object, chart: object, screenshot: Path) -> None:
 def test_the_report_draws_in_a_browser(chromium: str, store_root: Path, tmp_path: Path) -> None:
     from playwright.sync_api import expect, sync_playwright
 
-    from explorer.analysis.advice import advise
+    from explorer.analysis.advice.advise import advise
     from explorer.analysis.pool import load_pool
-    from explorer.analysis.search import search
+    from explorer.analysis.search.exact import search
     from explorer.convention import CostAxis
     from explorer.question import Budget
     from explorer.report import write_report

@@ -7,7 +7,7 @@ other examples than those the loss is reported on.
 
 import numpy as np
 
-from explorer.analysis.combine import ZERO_PROBABILITY
+from explorer.analysis.scoring.combine import ZERO_PROBABILITY
 from explorer.errors import InputDataError
 
 _STEPS = 50

@@ -1,9 +1,9 @@
 """Two designs on the same examples: is one really better?"""
 
-from explorer.analysis.bootstrap import examples_to_tell, paired_interval, tells
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Comparison, Verdict
-from explorer.analysis.score import Memo, candidate_decisions
+from explorer.analysis.scoring.score import Memo, candidate_decisions
+from explorer.analysis.statistics.bootstrap import examples_to_tell, paired_interval, tells
 from explorer.spec import Candidate
 
 
@@ -17,7 +17,7 @@ def compare(
         first: the design the verdict is about.
         second: what it is compared with.
         split: whose examples; ``select`` only to choose with, never to quote.
-        memo: remembered answers of stages, see `explorer.analysis.score.candidate_decisions`.
+        memo: remembered answers of stages, see `explorer.analysis.scoring.score.candidate_decisions`.
 
     Raises:
         UsageError: a member is not in the pool.

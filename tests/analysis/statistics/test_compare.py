@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 from strategies import make_pool, simulated_pool
 
-from explorer.analysis.compare import compare
 from explorer.analysis.result import Comparison, Verdict
+from explorer.analysis.statistics.compare import compare
 from explorer.spec import Single, parse_design
 
 

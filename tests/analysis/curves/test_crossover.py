@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.analysis.crossover import along, common_grid, crossover
+from explorer.analysis.curves.crossover import along, common_grid, crossover
 from explorer.errors import UsageError
 
 COSTS = np.array([1.0, 10.0, 100.0])

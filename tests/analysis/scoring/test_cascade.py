@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.analysis.cascade import cuts, short_between
+from explorer.analysis.scoring.cascade import cuts, short_between
 
 CONFIDENCES = st.lists(
     st.sampled_from([float(np.float16(v)) for v in (0.3, 0.5, 0.75, 0.8301, 0.8306, 0.9995, 1.0)]),

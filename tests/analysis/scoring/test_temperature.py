@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.analysis.metrics import negative_log_likelihood
-from explorer.analysis.temperature import fit_temperature, tempered_losses
+from explorer.analysis.scoring.metrics import negative_log_likelihood
+from explorer.analysis.scoring.temperature import fit_temperature, tempered_losses
 from explorer.errors import InputDataError
 
 

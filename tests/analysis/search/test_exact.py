@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import make_pool, pools, simulated_pool
 
-from explorer.analysis.combine import combine
 from explorer.analysis.pool import Pool
-from explorer.analysis.score import evaluate
-from explorer.analysis.search import search
-from explorer.analysis.space import design_order, plan_search
+from explorer.analysis.scoring.combine import combine
+from explorer.analysis.scoring.score import evaluate
+from explorer.analysis.search.exact import search
+from explorer.analysis.search.space import design_order, plan_search
 from explorer.convention import Composition, CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.spec import Averaging, Candidate, CandidateKind, Cascade, Exit, Single, ensemble, parse_design
@@ -153,7 +153,7 @@ def test_front_of_a_lifelike_pool(seed: int) -> None:
 def test_many_tasks_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = simulated_pool(models=3, seeds=2, select=61, report=31, seed=5)
     whole = search(pool, pool.axis)
-    monkeypatch.setattr("explorer.analysis.scan._SETS_A_TASK", 3)
+    monkeypatch.setattr("explorer.analysis.search.scan._SETS_A_TASK", 3)
     pieces = search(pool, pool.axis)
     assert pieces.points == whole.points
     assert pieces.fronts_by_kind == whole.fronts_by_kind

@@ -8,7 +8,7 @@ import numpy as np
 from explorer.accounting.compose import ensemble_costs
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import ScaleCurve
-from explorer.analysis.scan import entries
+from explorer.analysis.search.scan import entries
 from explorer.spec import Averaging, ModelSpec
 
 MOST_SUBSETS = 5_000

@@ -6,7 +6,7 @@ from strategies import make_pool, pools, simulated_pool
 from explorer.accounting.compose import cascade_cost, ensemble_cost
 from explorer.analysis.costs import mean_cost, most_cost, stage_costs, stages_of
 from explorer.analysis.pool import Pool
-from explorer.analysis.score import candidate_decisions, evaluate, reached_counts
+from explorer.analysis.scoring.score import candidate_decisions, evaluate, reached_counts
 from explorer.convention import Basis, CostAxis
 from explorer.errors import ConventionError, InputDataError, UsageError
 from explorer.record import CostFigure

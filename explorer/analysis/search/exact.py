@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from explorer.analysis.combine import EXACT, near_ties
 from explorer.analysis.costs import mean_cost, stages_of
-from explorer.analysis.curves import scale_curves
-from explorer.analysis.pareto import pareto_front
+from explorer.analysis.curves.scale_curves import scale_curves
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Point, SearchedDesign
-from explorer.analysis.scan import BestCascades, Scan, entries, member_cuts, scan
-from explorer.analysis.score import Memo, evaluate
-from explorer.analysis.space import StageSets, design_order, plan_search, stage_sets
+from explorer.analysis.scoring.combine import EXACT, near_ties
+from explorer.analysis.scoring.score import Memo, evaluate
+from explorer.analysis.search.pareto import pareto_front
+from explorer.analysis.search.scan import BestCascades, Scan, entries, member_cuts, scan
+from explorer.analysis.search.space import StageSets, design_order, plan_search, stage_sets
 from explorer.convention import CostAxis
 from explorer.spec import Averaging, Candidate, CandidateKind, Cascade, Ensemble, Exit
 

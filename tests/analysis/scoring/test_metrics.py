@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from explorer.analysis.metrics import (
+from explorer.analysis.scoring.metrics import (
     accuracy,
     brier,
     calibration_error,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import probability_arrays
 
-from explorer.analysis.combine import (
+from explorer.analysis.scoring.combine import (
     ZERO_PROBABILITY,
     average,
     combine,

@@ -8,10 +8,10 @@ from math import gcd
 
 import numpy as np
 
-from explorer.analysis.cascade import Cuts, cuts
-from explorer.analysis.combine import member_values
-from explorer.analysis.kernels import NO_KEY, right_answers, scan_cascades, undominated
-from explorer.analysis.space import StageSets
+from explorer.analysis.scoring.cascade import Cuts, cuts
+from explorer.analysis.scoring.combine import member_values
+from explorer.analysis.scoring.kernels import NO_KEY, right_answers, scan_cascades, undominated
+from explorer.analysis.search.space import StageSets
 from explorer.convention import Composition, CostKind
 from explorer.spec import Averaging
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from explorer.analysis.compare import compare
 from explorer.analysis.costs import stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Advice, Comparison, Crossover, Front, Point, Verdict
-from explorer.analysis.score import Memo
-from explorer.analysis.space import design_order
+from explorer.analysis.scoring.score import Memo
+from explorer.analysis.search.space import design_order
+from explorer.analysis.statistics.compare import compare
 from explorer.convention import CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.prediction.decision import Verdict as CostVerdict
@@ -30,7 +30,7 @@ def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
 
     Args:
         pool: what ``front`` was searched in.
-        front: the result of `explorer.analysis.search.search`.
+        front: the result of `explorer.analysis.search.exact.search`.
         question: a budget on the front's axis, or a target.
 
     Raises:
@@ -40,7 +40,7 @@ def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
     if front.pool != pool.summary:
         raise UsageError("this front was not searched in this pool; search again")
     if not front.fronts_by_kind:
-        raise UsageError("this front holds no fronts by kind; make it with explorer.analysis.search.search")
+        raise UsageError("this front holds no fronts by kind; make it with explorer.analysis.search.exact")
     _check_axis(front.axis, question)
     best = best_of_kinds(front.fronts_by_kind, question)
     memo: Memo = {}

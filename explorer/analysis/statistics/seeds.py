@@ -18,10 +18,10 @@ from itertools import combinations
 
 import numpy as np
 
-from explorer.analysis.bootstrap import LEVEL
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval
-from explorer.analysis.scan import entries
+from explorer.analysis.search.scan import entries
+from explorer.analysis.statistics.bootstrap import LEVEL
 from explorer.errors import UsageError
 from explorer.spec import Averaging, ModelSpec
 
@@ -225,7 +225,7 @@ def seed_effects(found: SeedValues, size: int) -> np.ndarray:
     nothing to compare; the effect is then that in ensembles of one fewer, diluted by one more member.
 
     Of the effects' sum of squares, what their scatter over examples explains is taken out, down to zero:
-    the rule of `explorer.analysis.luck.spread`, by the same analysis of variance.
+    the rule of `explorer.analysis.statistics.luck.spread`, by the same analysis of variance.
     """
     seeds = found.seeds
     compared = min(size, seeds - 1)

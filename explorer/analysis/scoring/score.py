@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from explorer.analysis.bootstrap import share_interval
-from explorer.analysis.combine import combine
 from explorer.analysis.costs import cost_figure, mean_cost, most_cost, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Point
+from explorer.analysis.scoring.combine import combine
+from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.convention import CostAxis
 from explorer.spec import Averaging, Candidate, Cascade, Single, Stage
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from explorer.analysis.combine import ZERO_PROBABILITY
+from explorer.analysis.scoring.combine import ZERO_PROBABILITY
 
 
 def accuracy(decisions: np.ndarray, labels: np.ndarray) -> float:
@@ -13,7 +13,7 @@ def accuracy(decisions: np.ndarray, labels: np.ndarray) -> float:
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean of -log of the true class's probability, in nats.
 
-    A probability of zero counts as 2^-25, as in `explorer.analysis.combine`.
+    A probability of zero counts as 2^-25, as in `explorer.analysis.scoring.combine`.
 
     Args:
         probabilities: ``[example, class]``.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from strategies import simulated_pool
 
-from explorer.analysis.seeds import (
+from explorer.analysis.statistics.seeds import (
     Estimate,
     Resampling,
     SeedValues,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.analysis.pareto import hypervolume, knee, pareto_front
+from explorer.analysis.search.pareto import hypervolume, knee, pareto_front
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)
 

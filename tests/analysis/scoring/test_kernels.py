@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import probability_arrays, simulated_pool
 
-from explorer.analysis.combine import combine, member_values
-from explorer.analysis.kernels import undominated
-from explorer.analysis.scan import entries
+from explorer.analysis.scoring.combine import combine, member_values
+from explorer.analysis.scoring.kernels import undominated
+from explorer.analysis.search.scan import entries
 from explorer.spec import Averaging
 
 ARRAYS = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(2, 5)).flatmap(
@@ -59,7 +59,7 @@ def test_every_subset_is_scored_as_plainly_defined(array: np.ndarray, rule: Aver
 
 @pytest.mark.parametrize("rule", list(Averaging))
 def test_large_random_pool_and_many_blocks(rule: Averaging, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.analysis.scan._VALUES_A_BLOCK", 12_347)
+    monkeypatch.setattr("explorer.analysis.search.scan._VALUES_A_BLOCK", 12_347)
     pool = simulated_pool(models=2, seeds=3, select=701, report=1, classes=37)
     prepared = entries(pool.select, pool.select_labels, rule)
     subset = np.array([[0, 2, 3, 5]], dtype=np.int32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from explorer.analysis.luck import seeds_to_tell, spread, wrong_choice
+from explorer.analysis.statistics.luck import seeds_to_tell, spread, wrong_choice
 from explorer.errors import UsageError
 
 

@@ -1,0 +1,1 @@
+"""How error falls with cost and with members, and where two ways to spend compute cross."""

@@ -1,0 +1,1 @@
+"""What a design answers, and how good its answers are: exact, from stored predictions alone."""
