@@ -1,0 +1,49 @@
+"""Members' probabilities a few examples at a time: what does not fit in memory is still read exactly."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from explorer.errors import InputDataError
+
+BLOCK_BYTES = 64 * 2**20
+"""Memory of one block of float16 probabilities, unless asked otherwise."""
+
+Members = Sequence[np.ndarray] | np.ndarray
+"""Each member's class probabilities float16 ``[example, class]``: arrays, memory maps, or one array
+``[member, example, class]``."""
+
+
+def blocks(members: Members, *, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield consecutive examples with all members' probabilities, float16 ``[member, example, class]``.
+
+    Args:
+        members: of one split.
+        block_bytes: about how much memory a block may take; one example at least is in it.
+
+    Raises:
+        InputDataError: no members, or one that is not float16 ``[example, class]`` like the first.
+    """
+    examples, classes = check_members(members)
+    step = max(1, block_bytes // (2 * len(members) * max(1, classes)))
+    for start in range(0, examples, step):
+        part = slice(start, min(start + step, examples))
+        yield part, np.stack([row[part] for row in members])
+
+
+def check_members(members: Members) -> tuple[int, int]:
+    """Return the number of examples and of classes.
+
+    Raises:
+        InputDataError: no members, or one that is not float16 ``[example, class]`` like the first.
+    """
+    if len(members) == 0:
+        raise InputDataError("no members to read probabilities of")
+    shape = members[0].shape
+    for number, row in enumerate(members):
+        if row.dtype != np.float16 or row.ndim != 2 or row.shape != shape:
+            raise InputDataError(
+                f"probabilities of member {number} must be float16 {list(shape[:2])} [example, class], "
+                f"got {row.dtype} {list(row.shape)}"
+            )
+    return int(shape[0]), int(shape[1])
