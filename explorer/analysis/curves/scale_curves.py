@@ -8,7 +8,7 @@ import numpy as np
 from explorer.accounting.compose import ensemble_costs
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import ScaleCurve
-from explorer.analysis.search.scan import entries
+from explorer.analysis.scoring.tables import answer_table, right_everywhere
 from explorer.spec import Averaging, ModelSpec
 
 MOST_SUBSETS = 5_000
@@ -44,13 +44,13 @@ def scale_curves(
 
 
 def _curve(pool: Pool, model: ModelSpec, rows: list[int], averaging: Averaging) -> ScaleCurve:
-    prepared = entries(pool.report[rows], pool.report_labels, averaging)
+    table = answer_table(pool.report[rows], pool.report_labels, averaging)
     sizes, costs, accuracies, lows, highs = [], [], [], [], []
     for size in range(1, len(rows) + 1):
         if comb(len(rows), size) > MOST_SUBSETS:
             break
         subsets = np.array(list(combinations(range(len(rows)), size)), dtype=np.int32)
-        accuracy = prepared.right(subsets).mean(axis=1)
+        accuracy = right_everywhere(table, subsets).mean(axis=1)
         sizes.append(size)
         # seeds of one model share their cost; where figures differ all the same, the mean subset counts
         costs.append(float(ensemble_costs(pool.axis.kind, pool.costs[rows][subsets]).mean()))

@@ -29,6 +29,8 @@ ZERO_PROBABILITY = 2.0**-25
 """What a stored zero counts as under a logarithm."""
 NEAR_TIE = 1e-9
 """Two sums of logarithms closer than this may be a tie that rounding decided."""
+MOST_MEMBERS = 127
+"""Sums of more int32 fixed-point probabilities could overflow."""
 EXACT = (Averaging.MEAN, Averaging.VOTE)
 """Rules that are decided in integers."""
 

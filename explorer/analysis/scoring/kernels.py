@@ -7,8 +7,6 @@ once in ordinary threads (a Streamlit session each, say).
 import numpy as np
 from numba import njit
 
-NO_KEY = np.iinfo(np.int64).max
-
 
 @njit(nogil=True, cache=True)
 def undominated(values: np.ndarray) -> tuple:
@@ -115,53 +113,3 @@ def right_answers(
                     best = entry
             right[q, e] = hits[best]
     return right
-
-
-@njit(nogil=True, cache=True)
-def scan_cascades(firsts: tuple, seconds: tuple, best: tuple, sampled: np.ndarray) -> None:
-    """Score every cascade from each first stage to each second stage at every cut.
-
-    Args:
-        firsts: right uint8 ``[first, example]``, order int32 ``[first, example]``, leavers of all
-            firsts' cuts int32 ``[cut]``, where each first's cuts are int64 ``[first + 1]``.
-        seconds: right uint8 ``[second, example]``, the first stage it equals or -1 int64 ``[second]``,
-            tie-break key int64 ``[first, second]``, and cost as ``base + slope x share that stays``,
-            both float64 ``[first, second]``.
-        best: for each number of right answers ``[example + 1]``: lowest cost of all examples
-            together float64, its key int64,
-            its (first, second, cut) int32 ``[example + 1, 3]``. Updated in place; ``second`` is
-            counted within ``seconds``.
-        sampled: (cut or -1, right answers) int32 ``[first, second, 2]``: on entry the cut to note down.
-    """
-    first_right, order, leavers, bounds = firsts
-    second_right, same, key, base, slope = seconds
-    best_cost, best_key, best_design = best
-    examples = first_right.shape[1]
-    gain = np.empty(examples, np.int32)
-    count = np.empty(examples + 1, np.int32)  # right answers when so many, the surest ones, leave
-    for q in range(len(second_right)):
-        count[0] = 0
-        for e in range(examples):
-            count[0] += second_right[q, e]
-        for f in range(len(first_right)):
-            if same[q] == f:
-                continue
-            for e in range(examples):
-                gain[e] = np.int32(first_right[f, e]) - np.int32(second_right[q, e])
-            for place in range(examples):
-                count[place + 1] = count[place] + gain[order[f, place]]
-            for cut in range(bounds[f], bounds[f + 1]):
-                right = count[leavers[cut]]
-                # of all examples together, so that whole-number costs stay exact and ties are seen
-                cost = base[f, q] * examples + slope[f, q] * (examples - leavers[cut])
-                if cost > best_cost[right]:
-                    continue
-                # <= : the same two stages at the same cost, more leave, the lower threshold
-                if cost < best_cost[right] or key[f, q] <= best_key[right]:
-                    best_cost[right] = cost
-                    best_key[right] = key[f, q]
-                    best_design[right, 0] = f
-                    best_design[right, 1] = q
-                    best_design[right, 2] = cut - bounds[f]
-            if sampled[f, q, 0] >= 0:
-                sampled[f, q, 1] = count[leavers[bounds[f] + sampled[f, q, 0]]]

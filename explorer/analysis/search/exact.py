@@ -10,13 +10,15 @@ from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Point, SearchedDesign
 from explorer.analysis.scoring.combine import EXACT, near_ties
 from explorer.analysis.scoring.score import Memo, evaluate
+from explorer.analysis.scoring.tables import answer_table
+from explorer.analysis.search.gates import Gates, find_gates
 from explorer.analysis.search.pareto import pareto_front
-from explorer.analysis.search.scan import BestCascades, Scan, entries, member_cuts, scan
+from explorer.analysis.search.scan import BestCascades, Scan, scan
 from explorer.analysis.search.space import StageSets, design_order, plan_search, stage_sets
 from explorer.convention import CostAxis
 from explorer.spec import Averaging, Candidate, CandidateKind, Cascade, Ensemble, Exit
 
-MAX_DESIGNS = 4_000_000_000
+MAX_DESIGNS = 40_000_000_000
 """Default limit of a search: well under a minute on two idle cores."""
 _CLOUD = 2_800
 """About how many dominated designs to keep for drawing."""
@@ -55,13 +57,13 @@ def search(
         ConventionError: the pool holds costs of another axis.
     """
     pool.check_axis(axis)
-    first_cuts = member_cuts(pool.select)
-    counts = len(pool.members), len(pool.select_labels), sum(len(cut.leavers) for cut in first_cuts)
+    counts = len(pool.members), len(pool.select_labels)
     plan = plan_search(*counts, max_members=max_members, cascades=cascades, max_designs=max_designs)
     sets = stage_sets(pool, plan.ensemble_size, averaging)
     seconds = sets.count_up_to(plan.second_size)
-    prepared = entries(pool.select, pool.select_labels, averaging)
-    found = scan(prepared, sets, first_cuts, seconds, kind=axis.kind, sample=_CLOUD // 2)
+    table = answer_table(pool.select, pool.select_labels, averaging)
+    gates = find_gates(pool, table, sets, range(len(pool.members))) if seconds else None
+    found = scan(table, sets, gates, seconds, kind=axis.kind, sample=_CLOUD // 2)
     memo: Memo = {}
     fronts = {
         kind: _front_of([_checked_point(pool, design, right, memo) for design, right in chosen])
@@ -100,9 +102,9 @@ def _fronts(sets: StageSets, found: Scan) -> dict[CandidateKind, list[tuple[Cand
     best: BestCascades = found.best
     exist = np.flatnonzero(np.isfinite(best.cost))
     front = exist[pareto_front(best.cost[exist], exist)]
-    if len(front):
+    if len(front) and found.gates is not None:
         chosen[CandidateKind.CASCADE] = [
-            (_cascade(sets, found, *best.design[right].tolist()), int(right)) for right in front
+            (_cascade(sets, found.gates, *best.design[right].tolist()), int(right)) for right in front
         ]
     return chosen
 
@@ -112,9 +114,9 @@ def _distilled(sets: StageSets) -> list[int]:
     return [row for row, member in enumerate(sets.members) if member.distilled]
 
 
-def _cascade(sets: StageSets, found: Scan, first: int, second: int, cut: int) -> Cascade:
-    threshold = found.cuts[first].threshold(cut)
-    return Cascade((sets.stage(first), sets.stage(second)), (Exit(threshold),))
+def _cascade(sets: StageSets, gates: Gates, gate: int, second: int, step: int) -> Cascade:
+    threshold = gates.cuts[gate].threshold(gates.cut_of(gate, step))
+    return Cascade((sets.stage(int(gates.sets[gate])), sets.stage(second)), (Exit(threshold),))
 
 
 def _checked_point(pool: Pool, design: Candidate, right: int, memo: Memo) -> Point:
@@ -134,11 +136,11 @@ def _front_of(points: list[Point]) -> tuple[Point, ...]:
 
 def _searched(sets: StageSets, seconds: int, found: Scan) -> dict[CandidateKind, int]:
     singles, distilled = len(sets.members), len(_distilled(sets))
-    thresholds = sum(len(cut.leavers) for cut in found.cuts)
     searched = {CandidateKind.SINGLE: singles - distilled, CandidateKind.ENSEMBLE: len(sets.rows) - singles}
     if distilled:
         searched[CandidateKind.DISTILLED] = distilled
-    # a member never hands over to itself alone
+    thresholds = sum(len(cut.leavers) for cut in found.gates.cuts) if found.gates else 0
+    # a stage never hands over to itself alone
     searched[CandidateKind.CASCADE] = thresholds * (seconds - 1) if seconds else 0
     return searched
 
@@ -152,10 +154,11 @@ def _cloud(pool: Pool, sets: StageSets, found: Scan, front: set[Candidate]) -> t
         (sets.stage(index), float(sets.costs[index]), int(found.right[index]))
         for index in (*range(min(singles, most)), *ensembles[ensembles < len(sets.rows)])
     ]
-    for first, second, cut, right in found.sample.tolist():
-        stay = examples - int(found.cuts[first].leavers[cut])
-        design = _cascade(sets, found, first, second, cut)
-        picked.append((design, mean_cost(pool, design, (examples, stay)), right))
+    if found.gates is not None:
+        for gate, second, step, right in found.sample.tolist():
+            leavers = found.gates.cuts[gate].leavers[found.gates.cut_of(gate, step)]
+            design = _cascade(sets, found.gates, gate, second, step)
+            picked.append((design, mean_cost(pool, design, (examples, examples - int(leavers))), right))
     return tuple(
         SearchedDesign(design=str(design), kind=design.kind, cost=cost, accuracy=right / examples)
         for design, cost, right in picked

@@ -1,57 +1,22 @@
 """Score every design of a search on ``select``: exact counts of right answers, nothing sampled."""
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
 
-from explorer.analysis.scoring.cascade import Cuts, cuts
-from explorer.analysis.scoring.combine import member_values
-from explorer.analysis.scoring.kernels import NO_KEY, right_answers, scan_cascades, undominated
+from explorer.analysis.scoring.margins import Margins
+from explorer.analysis.scoring.tables import AnswerTable
+from explorer.analysis.search.gates import Gates
+from explorer.analysis.search.pair_costs import affine_costs
+from explorer.analysis.search.scan_kernels import NO_KEY, scan_cascades
 from explorer.analysis.search.space import StageSets
-from explorer.convention import Composition, CostKind
-from explorer.spec import Averaging
+from explorer.analysis.search.subsets import in_threads, subset_counts
+from explorer.convention import CostKind
 
 _SETS_A_TASK = 256
 """Sets of members scored in one go: their right answers stay in a core's cache."""
-_Found = tuple[int, np.ndarray, "BestCascades", np.ndarray]
-_VALUES_A_BLOCK = 4_000_000
-"""Per-member values worked out at once, to keep 1,000 classes from filling the memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Entries:
-    """The classes that can still win, example by example; see `kernels.undominated`."""
-
-    offsets: np.ndarray
-    hits: np.ndarray
-    table: np.ndarray
-
-    def right(self, sets: np.ndarray) -> np.ndarray:
-        """Return which examples each set of members answers right, uint8 ``[set, example]``."""
-        return right_answers(sets, self.offsets, self.hits, self.table)
-
-
-def entries(probabilities: np.ndarray, labels: np.ndarray, averaging: Averaging) -> Entries:
-    """Prepare float16 ``[member, example, class]`` for scoring many sets of members."""
-    members, examples, classes = probabilities.shape
-    block = max(1, _VALUES_A_BLOCK // (members * classes))
-    offsets, hits, tables = [np.zeros(1, np.int64)], [], []
-    for start in range(0, examples, block):
-        part = slice(start, start + block)
-        ends, kept, table = undominated(member_values(probabilities[:, part], averaging))
-        truth = np.repeat(labels[part], np.diff(ends))
-        offsets.append(ends[1:] + offsets[-1][-1])
-        hits.append(kept == truth)
-        tables.append(table)
-    return Entries(
-        offsets=np.concatenate(offsets),
-        hits=np.concatenate(hits),
-        table=np.ascontiguousarray(np.concatenate(tables, axis=1)),
-    )
+_Noted = tuple["BestCascades", np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +28,7 @@ class BestCascades:
     key: np.ndarray
     """Order among equal costs, int64 ``[right]``."""
     design: np.ndarray
-    """(first stage, second stage, cut) int32 ``[right, 3]``"""
+    """(gate, second stage, step) int32 ``[right, 3]``"""
 
     @staticmethod
     def empty(examples: int) -> "BestCascades":
@@ -88,135 +53,93 @@ class Scan:
     right: np.ndarray
     """Right answers of each set of members, int64 ``[set]``."""
     best: BestCascades
-    cuts: tuple[Cuts, ...]
-    """Of each member as a first stage."""
+    gates: Gates | None
+    """First stages; None where no cascade was scored."""
     sample: np.ndarray
-    """Cascades met on the way, for drawing: (first, second, cut, right) int64 ``[cascade, 4]``."""
+    """Cascades met on the way, for drawing: (gate, second, step, right) int64 ``[cascade, 4]``."""
 
 
 def scan(
-    prepared: Entries,
-    sets: StageSets,
-    first_cuts: tuple[Cuts, ...],
-    seconds: int,
-    *,
-    kind: CostKind,
-    sample: int,
+    table: AnswerTable, sets: StageSets, gates: Gates | None, seconds: int, *, kind: CostKind, sample: int
 ) -> Scan:
-    """Score all ``sets``, and all cascades from one member to one of the first ``seconds`` sets.
+    """Score all ``sets``, and all cascades from each gate to each of the first ``seconds`` sets.
 
     Args:
-        prepared: the split's entries.
+        table: the split's answers.
         sets: sets of members, the single ones first and in the order of the members.
-        first_cuts: the cuts of each member.
-        seconds: how many of ``sets`` may be a second stage; 0 for no cascades.
+        gates: first stages of cascades; None for no cascades.
+        seconds: how many of ``sets`` may be a second stage.
         kind: how costs compose.
         sample: about how many cascades to note down for drawing.
     """
-    examples, members = len(prepared.offsets) - 1, len(first_cuts)
-    first_right = prepared.right(sets.rows[:members])
-    firsts = (
-        first_right,
-        np.stack([cut.order for cut in first_cuts]),
-        np.concatenate([cut.leavers for cut in first_cuts]),
-        np.cumsum([0, *(len(cut.leavers) for cut in first_cuts)]),
-    )
-    stride = _stride(members, seconds, sample)
-    best = BestCascades.empty(examples)
-    right, found = np.empty(len(sets.rows), np.int64), []
+    best = BestCascades.empty(table.examples)
+    right, found = right_counts(table, sets), [np.empty((0, 4), np.int64)]
+    if gates is None or not seconds:
+        return Scan(right=right, best=best, gates=None, sample=found[0])
+    stride = _stride(len(gates.sets), seconds, sample)
+    settled = np.array([len(table.always_right)])
 
-    def work(start: int) -> _Found:
-        part = slice(start, min(start + _SETS_A_TASK, len(sets.rows)))
-        correct = prepared.right(sets.rows[part])
-        mine, noted = BestCascades.empty(examples), np.empty((0, 4), np.int64)
-        chosen = slice(start, min(part.stop, seconds))
-        if chosen.stop > start:
-            second = _seconds(sets, correct[: chosen.stop - start], chosen, kind)
-            sampled = _cuts_to_sample(firsts[3], chosen, stride)
-            scan_cascades(firsts, second, (mine.cost, mine.key, mine.design), sampled)
-            noted = _noted(sampled, start)
-        return start, correct.sum(axis=1, dtype=np.int64), mine, noted
+    def work(start: int) -> _Noted:
+        chosen = slice(start, min(start + _SETS_A_TASK, seconds))
+        mine = BestCascades.empty(table.examples)
+        sampled = _steps_to_sample(gates, chosen, stride)
+        second = _seconds(table, sets, gates, chosen, kind)
+        scan_cascades(gates.tables, second, (mine.cost, mine.key, mine.design, settled), sampled)
+        return mine, _noted(sampled, start)
 
-    for start, counts, mine, noted in _in_threads(work, range(0, len(sets.rows), _SETS_A_TASK)):
-        right[start : start + len(counts)] = counts
+    starts = range(0, seconds, _SETS_A_TASK)
+    for start, (mine, noted) in zip(starts, in_threads(work, starts), strict=True):
         best.merge(mine, start)
         found.append(noted)
-    return Scan(right=right, best=best, cuts=first_cuts, sample=np.concatenate(found))
+    return Scan(right=right, best=best, gates=gates, sample=np.concatenate(found))
 
 
-def member_cuts(probabilities: np.ndarray) -> tuple[Cuts, ...]:
-    """Return the cuts of each member's confidence, from float16 ``[member, example, class]``."""
-    return tuple(cuts(row.max(axis=1).astype(np.float64)) for row in probabilities)
+def right_counts(table: AnswerTable, sets: StageSets) -> np.ndarray:
+    """Return the right answers of each set of members, int64 ``[set]``."""
+    if isinstance(table, Margins):
+        # the sets of a size are all combinations, in order
+        sizes = range(1, sets.rows.shape[1] + 1)
+        return np.concatenate([subset_counts(table, size) for size in sizes]).astype(np.int64)
+
+    def work(start: int) -> np.ndarray:
+        part = table.right(sets.rows[start : start + _SETS_A_TASK])
+        return part.sum(axis=1, dtype=np.int64) + len(table.always_right)
+
+    return np.concatenate(list(in_threads(work, range(0, len(sets.rows), _SETS_A_TASK))))
 
 
-def affine_costs(kind: CostKind, sets: StageSets, chosen: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return a two-stage cascade's cost as base + slope x share that stays, each ``[first, second]``.
-
-    The vectorised twin of `explorer.analysis.costs.mean_cost`; a test holds them together.
-
-    Args:
-        kind: how costs compose.
-        sets: sets of members, the single ones first.
-        chosen: the second stages.
-    """
-    members = len(sets.members)
-    first = np.repeat(sets.costs[:members, None], chosen.stop - chosen.start, axis=1)
-    second = np.repeat(sets.costs[None, chosen], members, axis=0)
-    if kind.composition is Composition.EXPECTED:
-        return first, second
-    if kind.composition is Composition.SUM:
-        rows = sets.rows[chosen]
-        prices = np.where(rows >= 0, sets.costs[rows], 0.0)
-        # a member of both stages is held once
-        again = rows[None, :, :] == np.arange(members)[:, None, None]
-        whole = first + np.where(again, 0.0, prices).sum(axis=-1)
-    else:
-        whole = np.maximum(first, second)
-    return whole, np.zeros_like(whole)
-
-
-def _seconds(sets: StageSets, correct: np.ndarray, chosen: slice, kind: CostKind) -> tuple:
-    members = len(sets.members)
-    index = np.arange(chosen.start, chosen.stop)
-    base, slope = affine_costs(kind, sets, chosen)
+def _seconds(table: AnswerTable, sets: StageSets, gates: Gates, chosen: slice, kind: CostKind) -> tuple:
+    base, slope = affine_costs(kind, sets, gates.sets, chosen)
     # fewer members first, then the first stage's text, then the second's: one integer
-    first_rank = sets.text_rank[:members, None]
-    key = (sets.sizes[chosen] * members + first_rank) * len(sets.rows) + sets.text_rank[chosen]
-    return correct, np.where(index < members, index, -1), key, base, slope
+    members = sets.sizes[gates.sets, None] + sets.sizes[chosen]
+    first_rank = sets.text_rank[gates.sets, None]
+    key = (members * len(sets.rows) + first_rank) * len(sets.rows) + sets.text_rank[chosen]
+    return table.right(sets.rows[chosen]), np.arange(chosen.start, chosen.stop), key, base, slope
 
 
-def _stride(members: int, seconds: int, sample: int) -> int:
+def _stride(gates: int, seconds: int, sample: int) -> int:
     """Return the distance between sampled pairs; without a common factor all first stages get a turn."""
-    stride = max(1, -(-members * seconds // max(1, sample)))
-    while gcd(stride, members) > 1:
+    stride = max(1, -(-gates * seconds // max(1, sample)))
+    while gcd(stride, gates) > 1:
         stride += 1
     return stride
 
 
-def _cuts_to_sample(bounds: np.ndarray, chosen: slice, stride: int) -> np.ndarray:
-    """Choose, for every stride-th pair of stages, one of its cuts, spread evenly and without a seed."""
-    first = np.arange(len(bounds) - 1)[:, None]
+def _steps_to_sample(gates: Gates, chosen: slice, stride: int) -> np.ndarray:
+    """Choose, for every stride-th pair of stages, one of its steps, spread evenly and without a seed."""
+    first = np.arange(len(gates.sets))[:, None]
     second = np.arange(chosen.start, chosen.stop)[None, :]
     pair = second * len(first) + first
-    many = np.diff(bounds)[:, None]
+    many = np.diff(gates.bounds)[:, None]
     golden = 0.6180339887498949
-    cut = (np.modf((pair // stride) * golden)[0] * many).astype(np.int64)
+    step = (np.modf((pair // stride) * golden)[0] * many).astype(np.int64)
     sampled = np.full((*pair.shape, 2), -1, np.int32)
-    sampled[..., 0] = np.where((pair % stride == 0) & (many > 0) & (first != second), cut, -1)
+    wanted = (pair % stride == 0) & (many > 0) & (gates.sets[:, None] != second)
+    sampled[..., 0] = np.where(wanted, step, -1)
     return sampled
 
 
 def _noted(sampled: np.ndarray, start: int) -> np.ndarray:
     first, second = np.nonzero(sampled[..., 1] >= 0)
-    cut, right = sampled[first, second].T
-    return np.stack([first, second + start, cut, right], axis=1).astype(np.int64)
-
-
-def _in_threads(work: Callable[[int], _Found], starts: range) -> Iterator[_Found]:
-    """Yield ``work(start)`` in order; the kernels release the interpreter lock."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads == 1 or len(starts) == 1:
-        yield from map(work, starts)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(work, starts)
+    step, right = sampled[first, second].T
+    return np.stack([first, second + start, step, right], axis=1).astype(np.int64)

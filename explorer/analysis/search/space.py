@@ -9,11 +9,9 @@ import numpy as np
 from explorer.accounting.compose import ensemble_costs
 from explorer.analysis.costs import stages_of
 from explorer.analysis.pool import Pool
+from explorer.analysis.scoring.combine import MOST_MEMBERS
 from explorer.errors import UsageError
 from explorer.spec import Averaging, Candidate, Cascade, Member, Stage, ensemble
-
-MOST_MEMBERS = 127
-"""Sums of more int32 fixed-point probabilities could overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,6 +24,8 @@ class StageSets:
     """Member indices, ascending, padded with -1: int32 ``[set, slot]``."""
     sizes: np.ndarray
     """int64 ``[set]``"""
+    member_costs: np.ndarray
+    """float64 ``[member]``"""
     costs: np.ndarray
     """float64 ``[set]``, in the unit of the pool's axis."""
     text_rank: np.ndarray
@@ -64,6 +64,7 @@ def stage_sets(pool: Pool, largest: int, averaging: Averaging) -> StageSets:
         averaging=averaging,
         rows=np.concatenate(rows),
         sizes=np.concatenate(sizes),
+        member_costs=pool.costs,
         costs=np.concatenate(prices),
         text_rank=np.concatenate(ranks),
     )
@@ -89,19 +90,16 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_search(
-    members: int, examples: int, cuts: int, *, max_members: int, cascades: bool, max_designs: int
-) -> Plan:
+def plan_search(members: int, examples: int, *, max_members: int, cascades: bool, max_designs: int) -> Plan:
     """Choose set sizes so that the search stays within a limit, and say what that leaves out.
 
     Args:
         members: members of the pool.
         examples: examples on ``select``.
-        cuts: thresholds of all possible first stages together.
         max_members: largest ensemble asked for.
         cascades: whether cascades are asked for.
-        max_designs: most designs to score; a cascade counts once per threshold, an ensemble, which
-            cannot share the work, once per example.
+        max_designs: most designs to score; a pair of stages counts as one cascade an example, and an
+            ensemble, which cannot share the work, as much.
 
     Raises:
         UsageError: ``max_members`` or ``max_designs`` is below 1, or ``max_members`` above 127.
@@ -127,7 +125,7 @@ def plan_search(
             f"ensembles of at most {ensemble_size} members were searched, not {wanted}: "
             f"with {members} members more would pass the limit of {max_designs:,} designs"
         )
-    second_size = largest(max(1, cuts), ensemble_size) if cascades else 0
+    second_size = largest(members * examples, ensemble_size) if cascades else 0
     if cascades and second_size == 0:
         notes.append(f"no cascades were searched: they would pass the limit of {max_designs:,} designs")
     elif cascades and second_size < ensemble_size:

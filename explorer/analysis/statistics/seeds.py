@@ -20,7 +20,7 @@ import numpy as np
 
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval
-from explorer.analysis.search.scan import entries
+from explorer.analysis.scoring.tables import answer_table, right_everywhere
 from explorer.analysis.statistics.bootstrap import LEVEL
 from explorer.errors import UsageError
 from explorer.spec import Averaging, ModelSpec
@@ -133,8 +133,8 @@ def right_answers(pool: Pool, scale: Scale, split: str, *, largest: int = LARGES
     """
     probabilities, labels = pool.arrays(split)
     sets = seed_sets(len(scale.rows), largest)
-    prepared = entries(np.asarray(probabilities[list(scale.rows)]), labels, Averaging.MEAN)
-    right = prepared.right(sets).astype(np.float32)
+    table = answer_table(np.asarray(probabilities[list(scale.rows)]), labels, Averaging.MEAN)
+    right = right_everywhere(table, sets).astype(np.float32)
     return SeedValues(key=scale.key, seeds=len(scale.rows), sets=sets, values=right)
 
 
