@@ -47,3 +47,13 @@ def check_members(members: Members) -> tuple[int, int]:
                 f"got {row.dtype} {list(row.shape)}"
             )
     return int(shape[0]), int(shape[1])
+
+
+def check_labels(labels: np.ndarray, examples: int) -> None:
+    """Refuse labels that are not one an example.
+
+    Raises:
+        InputDataError: another shape than ``[example]``.
+    """
+    if labels.shape != (examples,):
+        raise InputDataError(f"wanted {examples} labels, one an example, got {list(labels.shape)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks
+from explorer.analysis.scoring.blocks import Members, blocks, check_labels, check_members
 from explorer.analysis.scoring.combine import member_values
 from explorer.analysis.scoring.kernels import right_answers, undominated
 from explorer.spec import Averaging
@@ -43,8 +43,9 @@ def entries(members: Members, labels: np.ndarray, averaging: Averaging) -> Entri
     """Prepare the members' probabilities for scoring many sets of them, a block of examples at a time.
 
     Raises:
-        InputDataError: probabilities of the wrong shape.
+        InputDataError: probabilities or labels of the wrong shape.
     """
+    check_labels(labels, check_members(members)[0])
     settled, undecided, widths, hits, tables = [], [], [], [], []
     for part, probabilities in blocks(members, block_bytes=_BLOCK_BYTES):
         ends, kept, table = undominated(member_values(probabilities, averaging))

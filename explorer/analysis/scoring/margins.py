@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks, check_members
+from explorer.analysis.scoring.blocks import Members, blocks, check_labels, check_members
 from explorer.analysis.scoring.combine import EXACT, member_values
 from explorer.analysis.scoring.kernels import undominated
 from explorer.analysis.scoring.margin_kernels import right_of_sets
-from explorer.errors import InputDataError, UsageError
+from explorer.errors import UsageError
 from explorer.spec import Averaging
 
 _BLOCK_BYTES = 2**23
@@ -77,8 +77,7 @@ def margins(members: Members, labels: np.ndarray, averaging: Averaging = Averagi
     if averaging not in EXACT:
         raise UsageError(f"margins are exact for {' and '.join(EXACT)} only, got {averaging}")
     examples, _ = check_members(members)
-    if labels.shape != (examples,):
-        raise InputDataError(f"wanted {examples} labels, got {list(labels.shape)}")
+    check_labels(labels, examples)
     settled, found = [], []
     for part, probabilities in blocks(members, block_bytes=_BLOCK_BYTES):
         kept = undominated(member_values(probabilities, averaging))
