@@ -5,19 +5,20 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 _PACKAGES = ("torch", "torchvision", "timm", "fvcore", "ptflops", "thop", "torchinfo", "deepspeed")
 
 
-def describe() -> dict[str, object]:
-    """Return the date, processor, cores, versions, and the revision of this project."""
+def describe(packages: Sequence[str] = _PACKAGES) -> dict[str, object]:
+    """Return the date, processor, cores, versions of ``packages``, and the revision of this project."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
+        "versions": {package: importlib.metadata.version(package) for package in packages},
         "revision": _revision(),
     }
 
