@@ -23,6 +23,7 @@ from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
 from explorer.analysis.scoring.score import candidate_decisions
 from explorer.analysis.search.exact import search
+from explorer.analysis.search.plan import Space
 from explorer.analysis.statistics.seeds import (
     Estimate,
     Resampling,
@@ -98,7 +99,7 @@ def part_of(pool: Pool, rows: list[int]) -> Pool:
 
 def best_cascades(pool: Pool, targets: list[Single], largest: int) -> list[Repeat | None]:
     """Return for each target the cheapest cascade that is no worse on ``select``; None: there is none."""
-    front = search(pool, MACS, max_members=largest).fronts_by_kind.get(CandidateKind.CASCADE, ())
+    front = search(pool, MACS, Space(max_members=largest)).fronts_by_kind.get(CandidateKind.CASCADE, ())
     found: list[Repeat | None] = []
     for target in targets:
         decided, _ = candidate_decisions(pool, target, "select")

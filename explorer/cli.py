@@ -27,6 +27,7 @@ _COMMANDS: dict[str, str] = {
     "front": "The exact Pareto front over single, ensemble and cascade.",
     "advise": "The answer to a budget or a target, with the evidence.",
     "compare": "Two designs, paired on the same examples.",
+    "explain": "Dominated by whom, member by member, and the edit that helps.",
     "build": "Turn a design into one ONNX file.",
     "verify": "Run a built file against the stored predictions and time it.",
     "report": "Write a self-contained report (HTML or Markdown).",

@@ -4,6 +4,7 @@
     wrn16-4@32#0                                            a member: that model, trained with seed 0
     mean(wrn16-4@32#0, wrn16-4@32#1)                        an ensemble
     wrn16-2@32#0 -> [p>=0.83] mean(wrn16-4@32#0, wrn16-4@32#1)   a cascade
+    wrn16-2@32#0 -> [entropy<=0.35] + wrn16-4@32#0          a cascade that averages what ran so far
 
 The text parses back to an equal value (``parse_design(str(design)) == design``), so a person can
 type one, a URL can carry one and a file name can hold one. A member may name its recipe,
@@ -30,7 +31,11 @@ _MEMBER = re.compile(
 NAME_RULE = "letters, digits and _ . : + with single dashes between them, a letter first"
 """What a model may be called, in words."""
 _CALL = re.compile(r"(?P<rule>[a-z]+)\((?P<inside>[^()]*)\)")
-_EXIT = re.compile(r"\[(?P<signal>[a-z]+)>=(?P<threshold>[^\]]+)\]\s*(?P<stage>.+)", re.DOTALL)
+_EXIT = re.compile(
+    r"\[(?P<signal>[a-z]+)(?P<relation>[<>]=)(?P<threshold>[^\]]+)\]\s*(?P<plus>\+)?(?P<stage>.+)", re.DOTALL
+)
+_MOST_NATS = 100.0
+"""No classifier has e^100 classes, so no entropy is above it."""
 
 
 class Averaging(StrEnum):
@@ -197,60 +202,105 @@ class Ensemble:
         return f"{self.averaging}({', '.join(map(str, self.members))})"
 
 
+class Signal(StrEnum):
+    """What tells how sure a stage's (combined) answer is."""
+
+    P = "p"
+    """Largest class probability."""
+    MARGIN = "margin"
+    """Largest minus second largest class probability."""
+    ENTROPY = "entropy"
+    """Of the class probabilities, in nats; the only one that falls as certainty grows."""
+    AGREEMENT = "agreement"
+    """Share of the members, repeats counted, whose own top class is the answer."""
+
+    @property
+    def relation(self) -> str:
+        """How a value that is sure enough stands to the threshold: ``>=``, for entropy ``<=``."""
+        return "<=" if self is Signal.ENTROPY else ">="
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """When a cascade stops after a stage: the signal reaches the threshold.
-
-    Signal ``p`` is the largest class probability of the stage's (combined) answer.
-    """
+    """When a cascade stops after a stage: the signal reaches the threshold from its unsure side."""
 
     threshold: float
-    signal: str = "p"
+    """In [0, 1]; of ``entropy`` in nats, 0 to 100."""
+    signal: Signal = Signal.P
 
     def __post_init__(self) -> None:
-        if self.signal != "p":
-            raise UsageError(f"unknown exit signal {self.signal!r}; known: p (largest probability)")
-        if not 0.0 <= self.threshold <= 1.0:
-            raise UsageError(f"exit threshold must be in [0, 1], got {self.threshold!r}")
+        if self.signal not in Signal.__members__.values():
+            raise UsageError(f"unknown exit signal {self.signal!r}; known: {', '.join(Signal)}")
+        object.__setattr__(self, "signal", Signal(self.signal))
+        most, unit = (_MOST_NATS, " nats") if self.signal is Signal.ENTROPY else (1.0, "")
+        if not 0.0 <= self.threshold <= most:
+            raise UsageError(f"exit threshold must be in [0, {most:g}]{unit}, got {self.threshold!r}")
 
     def __str__(self) -> str:
-        return f"[{self.signal}>={self.threshold!r}]"
+        return f"[{self.signal}{self.signal.relation}{self.threshold!r}]"
 
 
 Stage = Single | Ensemble
+
+
+def averaging_of(stage: Stage) -> Averaging:
+    """Return a stage's averaging rule; a single member's is the mean of one."""
+    return stage.averaging if isinstance(stage, Ensemble) else Averaging.MEAN
 
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
     """Stages in order of execution: an input leaves at the first stage that is sure enough.
 
-    The answer is that of the last stage reached (``replace``).
+    The answer is that of the last stage reached (``replace``), unless that stage is joined to the ones
+    before it: then it is the average over all their members, every occurrence with equal weight (the
+    running prediction of arXiv 2012.01988, introduction).
     """
 
     stages: tuple[Stage, ...]
     exits: tuple[Exit, ...]
     """One fewer than stages: the last stage always answers."""
+    joined: tuple[bool, ...] = ()
+    """One an exit: whether the next stage is averaged with what ran, back to the last that is not joined."""
 
     kind = CandidateKind.CASCADE
 
     def __post_init__(self) -> None:
         if len(self.stages) < 2:
             raise UsageError(f"a cascade needs at least 2 stages, got {len(self.stages)}")
-        if len(self.exits) != len(self.stages) - 1:
-            raise UsageError(
-                f"a cascade of {len(self.stages)} stages needs {len(self.stages) - 1} exit "
-                f"thresholds, got {len(self.exits)}"
-            )
+        later = len(self.stages) - 1
+        object.__setattr__(self, "joined", tuple(map(bool, self.joined)) or (False,) * later)
+        for what, given in (("exit thresholds", self.exits), ("marks of joined stages", self.joined)):
+            if len(given) != later:
+                raise UsageError(f"a cascade of {later + 1} stages needs {later} {what}, got {len(given)}")
+        rules = [averaging_of(stage) for stage in self.stages]
+        for joined, before, rule in zip(self.joined, rules, rules[1:], strict=False):
+            if joined and before is not rule:
+                raise UsageError(
+                    f"stages joined by + must average alike, got {before} and {rule} (a single is a mean)"
+                )
+        for leave, stage in zip(self.exits, self.combined, strict=False):
+            if leave.signal is Signal.AGREEMENT and len(set(stage.members)) < 2:
+                raise UsageError(f"agreement needs at least 2 different members, {stage} has 1")
 
     @property
     def members(self) -> tuple[Member, ...]:
         """Members of all stages, in order of execution, repeats kept."""
         return tuple(m for stage in self.stages for m in stage.members)
 
+    @property
+    def combined(self) -> tuple[Stage, ...]:
+        """What answers at each stage: the stage, with those before it that it is joined to."""
+        found = [self.stages[0]]
+        for joined, stage in zip(self.joined, self.stages[1:], strict=True):
+            both = (*found[-1].members, *stage.members)
+            found.append(ensemble(both, averaging_of(stage)) if joined else stage)
+        return tuple(found)
+
     def __str__(self) -> str:
         text = str(self.stages[0])
-        for leave, stage in zip(self.exits, self.stages[1:], strict=True):
-            text += f" -> {leave} {stage}"
+        for leave, joined, stage in zip(self.exits, self.joined, self.stages[1:], strict=True):
+            text += f" -> {leave} {'+ ' if joined else ''}{stage}"
         return text
 
 
@@ -259,22 +309,19 @@ Candidate = Single | Ensemble | Cascade
 
 def ensemble(members: "list[Member] | tuple[Member, ...]", averaging: Averaging = Averaging.MEAN) -> Stage:
     """Return the ensemble of ``members`` in canonical order; one member is a `Single`."""
-    if len(members) == 1:
-        return Single(members[0])
-    return Ensemble(tuple(sorted(members)), averaging)
+    return Single(members[0]) if len(members) == 1 else Ensemble(tuple(sorted(members)), averaging)
 
 
 def with_members(candidate: Candidate, names: Mapping[Member, Member]) -> Candidate:
     """Return the design with each member replaced by what ``names`` calls it."""
     if isinstance(candidate, Cascade):
         stages = tuple(_stage_with_members(stage, names) for stage in candidate.stages)
-        return Cascade(stages, candidate.exits)
+        return Cascade(stages, candidate.exits, candidate.joined)
     return _stage_with_members(candidate, names)
 
 
 def _stage_with_members(stage: Stage, names: Mapping[Member, Member]) -> Stage:
-    averaging = stage.averaging if isinstance(stage, Ensemble) else Averaging.MEAN
-    return ensemble([names[member] for member in stage.members], averaging)
+    return ensemble([names[member] for member in stage.members], averaging_of(stage))
 
 
 def design_id(candidate: Candidate) -> str:
@@ -318,14 +365,18 @@ def parse_design(text: str) -> Candidate:
     first, *rest = text.strip().split("->")
     if not rest:
         return _parse_stage(first)
-    stages, exits = [_parse_stage(first)], []
+    stages, exits, joined = [_parse_stage(first)], [], []
     for part in rest:
         match = _EXIT.fullmatch(part.strip())
         if match is None:
             raise UsageError(f"not a cascade stage: {part.strip()!r}; wanted e.g. [p>=0.83] wrn16-4@32#0")
-        exits.append(Exit(_number(match["threshold"]), match["signal"]))
+        leave = Exit(_number(match["threshold"]), match["signal"])  # type: ignore[arg-type]  # it checks
+        if match["relation"] != leave.signal.relation:
+            raise UsageError(f"{leave.signal} must be {leave.signal.relation} a threshold; wanted {leave}")
+        exits.append(leave)
+        joined.append(match["plus"] is not None)
         stages.append(_parse_stage(match["stage"]))
-    return Cascade(tuple(stages), tuple(exits))
+    return Cascade(tuple(stages), tuple(exits), tuple(joined))
 
 
 def _parse_stage(text: str) -> Stage:
@@ -345,4 +396,4 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"exit threshold must be a number in [0, 1], got {text!r}") from None
+        raise UsageError(f"exit threshold must be a number, got {text!r}") from None

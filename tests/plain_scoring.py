@@ -2,20 +2,27 @@
 
 import numpy as np
 
-from explorer.spec import Cascade, Ensemble, Single
+from explorer.spec import Cascade, Single
 
 
 def plain_decisions(design, arrays):
-    """Decide as the definition says: average, argmax, exit at the threshold. No fast path."""
-    if isinstance(design, Single):
-        return arrays[str(design.member)].argmax(1), arrays[str(design.member)].max(1)
-    if isinstance(design, Ensemble):
-        mean = np.mean([arrays[str(m)] for m in design.members], axis=0)
+    """Decide as the definition says: average, argmax, exit at the threshold. No fast path.
+
+    Only designs of ``mean`` whose examples leave by the largest probability.
+    """
+    if not isinstance(design, Cascade):
+        members = [design.member] if isinstance(design, Single) else design.members
+        mean = np.mean([arrays[str(m)] for m in members], axis=0)
         return mean.argmax(1), mean.max(1)
-    assert isinstance(design, Cascade)
-    answer, confidence = plain_decisions(design.stages[0], arrays)
-    for leave, stage in zip(design.exits, design.stages[1:], strict=True):
-        later, later_confidence = plain_decisions(stage, arrays)
-        stays = confidence >= leave.threshold
-        answer, confidence = np.where(stays, answer, later), np.where(stays, confidence, later_confidence)
+    answering = list(design.stages[0].members)
+    mean = np.mean([arrays[str(m)] for m in answering], axis=0)
+    answer, confidence = mean.argmax(1), mean.max(1)
+    left = np.zeros(len(answer), bool)
+    for leave, joined, stage in zip(design.exits, design.joined, design.stages[1:], strict=True):
+        assert leave.signal == "p"
+        left |= confidence >= leave.threshold
+        answering = [*answering, *stage.members] if joined else list(stage.members)
+        mean = np.mean([arrays[str(m)] for m in answering], axis=0)
+        answer = np.where(left, answer, mean.argmax(1))
+        confidence = np.where(left, confidence, mean.max(1))
     return answer, confidence

@@ -23,8 +23,9 @@ def stage_costs(pool: Pool, design: Candidate) -> tuple[float, ...]:
     """Return what each stage adds, in the unit of the pool's axis.
 
     A member named twice in one stage has weight two and runs once, as in the built file; in two stages
-    it runs twice. It is held once in any case: for kinds that are always paid (parameters) a stage adds
-    only the members that no stage before it has.
+    it runs twice, also where ``+`` joins them and its first answer is still in the average: each stage of
+    the file holds and runs all its members. In the cost it is held once in any case: for kinds that are
+    always paid (parameters) a stage adds only the members that no stage before it has.
     """
     kind, costs = pool.axis.kind, pool.costs
     held_once = kind.composition is Composition.SUM

@@ -1,12 +1,14 @@
 """What designs are made of: the members of one data set with probabilities, labels and costs."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from explorer.analysis.loading import check_sizes, find_costs, find_members, plain_names
 from explorer.analysis.result import PoolSummary
+from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.convention import Basis, CostAxis, same_basis_or_raise
 from explorer.errors import ConventionError, InputDataError, UsageError, unknown_name
 from explorer.record import CostFigure
@@ -25,11 +27,11 @@ class Pool:
     """What ``cost_figures`` are figures of."""
     members: tuple[Member, ...]
     """Sorted and distinct."""
-    select: np.ndarray
+    select: np.ndarray | MemberArrays
     """float16 ``[member, example, class]``: class probabilities designs are chosen on."""
     select_labels: np.ndarray
     """int64 ``[example]``"""
-    report: np.ndarray
+    report: np.ndarray | MemberArrays
     """float16 ``[member, example, class]``: class probabilities designs are reported on."""
     report_labels: np.ndarray
     """int64 ``[example]``"""
@@ -64,7 +66,7 @@ class Pool:
         """What the members' costs stand on."""
         return self.cost_figures[0].basis
 
-    def arrays(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+    def arrays(self, split: str) -> tuple[np.ndarray | MemberArrays, np.ndarray]:
         """Return probabilities ``[member, example, class]`` and labels ``[example]`` of a split.
 
         Raises:
@@ -142,16 +144,51 @@ def load_pool(
         UsageError: nothing was predicted, no such recipe, or no member has a cost on the axis.
         ConventionError: no single basis covers the members' costs.
     """
+    (pool,), notes = load_pools(store, dataset, (axis,), recipe=recipe, mix_recipes=mix_recipes)
+    return pool, notes
+
+
+def load_pools(
+    store: Store,
+    dataset: str,
+    axes: Sequence[CostAxis],
+    *,
+    recipe: str | None = None,
+    mix_recipes: bool = False,
+) -> tuple[tuple[Pool, ...], tuple[str, ...]]:
+    """Read the members that have a cost on every one of several axes: one pool an axis, of the same members.
+
+    Args:
+        store: where members, predictions and costs are.
+        dataset: name of the data set.
+        axes: the cost kinds, and devices; at least one.
+        recipe: see `load_pool`.
+        mix_recipes: see `load_pool`.
+
+    Returns:
+        the pools in the order of ``axes``, and what was left out of them and why.
+
+    Raises:
+        UsageError: as `load_pool`, or no member has a cost on all of the axes.
+        ConventionError: no single basis covers the members' costs on an axis.
+    """
     found = find_members(store, dataset, recipe=recipe, mix_recipes=mix_recipes)
-    figures, cost_notes = find_costs(store, dataset, found, axis)
+    figures, notes = [], list(found.notes)
+    for axis in axes:
+        of_members, cost_notes = find_costs(store, dataset, found, axis)
+        figures.append(of_members)
+        notes += [note for note in cost_notes if note not in notes]
     names = plain_names(found, mix_recipes)
-    stored = sorted((member for member in found.stored if member in figures), key=names.__getitem__)
+    shared = [member for member in found.stored if all(member in costs for costs in figures)]
+    if not shared:
+        raise UsageError(f"no member of {dataset} has a cost on all of {', '.join(map(str, axes))}")
+    stored = sorted(shared, key=names.__getitem__)
     check_sizes(found, stored)
     splits = []
     for number, split in enumerate(SPLITS):
         arrays = [store.probabilities(found.records[member][number]) for member in stored]
         labels = store.labels(dataset, split, found.split_digest)
-        splits.append((np.stack(arrays), np.array(labels, dtype=np.int64)))
+        splits.append((MemberArrays(arrays), np.array(labels, dtype=np.int64)))
     (select, select_labels), (report, report_labels) = splits
     summary = PoolSummary(
         dataset=dataset,
@@ -162,20 +199,25 @@ def load_pool(
         report_examples=len(report_labels),
         classes=select.shape[2],
     )
-    pool = Pool(
-        summary=summary,
-        axis=axis,
-        members=tuple(names[member] for member in stored),
-        select=select,
-        select_labels=select_labels,
-        report=report,
-        report_labels=report_labels,
-        cost_figures=tuple(figures[member] for member in stored),
+    pools = tuple(
+        Pool(
+            summary=summary,
+            axis=axis,
+            members=tuple(names[member] for member in stored),
+            select=select,
+            select_labels=select_labels,
+            report=report,
+            report_labels=report_labels,
+            cost_figures=tuple(costs[member] for member in stored),
+        )
+        for axis, costs in zip(axes, figures, strict=True)
     )
-    return pool, (*found.notes, *cost_notes)
+    return pools, tuple(notes)
 
 
-def _check_split(split: str, probabilities: np.ndarray, labels: np.ndarray, members: int) -> None:
+def _check_split(
+    split: str, probabilities: np.ndarray | MemberArrays, labels: np.ndarray, members: int
+) -> None:
     if probabilities.dtype != np.float16 or probabilities.ndim != 3 or probabilities.shape[0] != members:
         raise InputDataError(
             f"{split} probabilities must be float16 [{members} members, example, class], "
@@ -190,6 +232,7 @@ def _check_split(split: str, probabilities: np.ndarray, labels: np.ndarray, memb
         raise InputDataError(
             f"{split} labels must be 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
         )
-    # written so that NaN fails too
-    if not (probabilities.min() >= 0 and probabilities.max() <= 1):
+    # The store has checked what lies in its files, and they may be larger than memory. Written so that
+    # NaN fails too.
+    if isinstance(probabilities, np.ndarray) and not (probabilities.min() >= 0 and probabilities.max() <= 1):
         raise InputDataError(f"{split} probabilities must be finite and in [0, 1]")

@@ -3,24 +3,26 @@
 The store keeps probabilities as float16, the file computes in float32. Where they may differ follows
 from that alone: every stored probability stands for an interval, and an answer of the file is right when
 some probabilities inside the intervals give it. `stage_bounds` carries the intervals through the
-averaging rule, `permitted` through the cascade.
+averaging rule, `signal_bounds` to the exit signals, `permitted` through the cascade.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import entr
 
 from explorer.analysis.scoring.combine import ZERO_PROBABILITY, average, combine
-from explorer.build.graph import averaging_of, stages_of
-from explorer.spec import Averaging, Candidate, Member, Stage
+from explorer.analysis.scoring.signals import reaches, signal_values
+from explorer.build.graph import signals_of
+from explorer.spec import Averaging, Candidate, Cascade, Member, Signal, Stage, averaging_of
 
 LOGIT_ERROR = 1e-4
 """How far two float32 programs may be apart in a logit; typical is 1e-6 to 1e-5."""
 ROUNDING = 1e-6
 """Room for adding members up in float32, on probabilities."""
 LOG_ROUNDING = 1e-5
-"""The same on logarithms, which are up to 17 in size."""
+"""The same on logarithms, which are up to 17 in size, and on entropies."""
 
 Probabilities = Mapping[Member, np.ndarray]
 """Stored float16 ``[example, class]`` of every member."""
@@ -50,6 +52,26 @@ class Bounds:
     prob_low: np.ndarray
     """float64 ``[example, class]``"""
     prob_high: np.ndarray
+    agreement_low: np.ndarray | None = None
+    """float64 ``[example, class]``: share of the members whose top class it is; None if not asked for."""
+    agreement_high: np.ndarray | None = None
+
+    def of(self, rows: np.ndarray) -> "Bounds":
+        """Return the bounds of some examples, int ``[example]``."""
+        least, most = self.agreement_low, self.agreement_high
+        return Bounds(
+            score_low=self.score_low[rows],
+            score_high=self.score_high[rows],
+            prob_low=self.prob_low[rows],
+            prob_high=self.prob_high[rows],
+            agreement_low=None if least is None else least[rows],
+            agreement_high=None if most is None else most[rows],
+        )
+
+
+def combined_stages(design: Candidate) -> tuple[Stage, ...]:
+    """Return what answers at each stage of any candidate: see `explorer.spec.Cascade.combined`."""
+    return design.combined if isinstance(design, Cascade) else (design,)
 
 
 def stored_answers(
@@ -63,19 +85,22 @@ def stored_answers(
         thresholds: one an exit; may lie outside [0, 1] to let none or all through.
 
     Returns:
-        The answers, and each stage's own probabilities float64 ``[example, class]`` for all examples.
+        The answers, and each stage's own probabilities float64 ``[example, class]`` for all examples;
+        those of a stage that is joined to earlier ones are the average over all.
     """
-    first, *later = stages_of(design)
+    first, *later = combined_stages(design)
     stacked = _stacked(first, probabilities)
     parts = [average(stacked, averaging_of(first))]
     label, confidence = combine(stacked, averaging_of(first))
     stage = np.zeros(len(label), dtype=np.int64)
     running = np.ones(len(label), dtype=bool)
-    for number, (following, threshold) in enumerate(zip(later, thresholds, strict=True), start=1):
-        stacked = _stacked(following, probabilities)
-        parts.append(average(stacked, averaging_of(following)))
-        decisions, sure = combine(stacked, averaging_of(following))
-        running &= ~(confidence >= threshold)
+    before = averaging_of(first)
+    exits = zip(later, signals_of(design), thresholds, strict=True)
+    for number, (following, signal, threshold) in enumerate(exits, start=1):
+        running &= ~reaches(signal_values(signal, stacked, before), signal, threshold)
+        stacked, before = _stacked(following, probabilities), averaging_of(following)
+        parts.append(average(stacked, before))
+        decisions, sure = combine(stacked, before)
         label = np.where(running, decisions, label)
         confidence = np.where(running, sure, confidence)
         stage = np.where(running, number, stage)
@@ -83,8 +108,23 @@ def stored_answers(
     return Answers(prob=prob, label=label, stage=stage, confidence=confidence), tuple(parts)
 
 
-def stage_bounds(stage: Stage, probabilities: Probabilities) -> Bounds:
-    """Carry the intervals that stored float16 probabilities stand for through a stage's averaging."""
+def design_bounds(design: Candidate, probabilities: Probabilities) -> tuple[Bounds, ...]:
+    """Return the bounds of every stage of a design, with what its exits look at."""
+    signals = (*signals_of(design), None)
+    return tuple(
+        stage_bounds(stage, probabilities, agreement=signal is Signal.AGREEMENT)
+        for stage, signal in zip(combined_stages(design), signals, strict=True)
+    )
+
+
+def stage_bounds(stage: Stage, probabilities: Probabilities, *, agreement: bool = False) -> Bounds:
+    """Carry the intervals that stored float16 probabilities stand for through a stage's averaging.
+
+    Args:
+        stage: all members that are averaged.
+        probabilities: of all of them.
+        agreement: whether to count which classes the members may be for.
+    """
     stacked = _stacked(stage, probabilities)
     value = stacked.astype(np.float64)
     half = np.spacing(stacked).astype(np.float64) / 2
@@ -92,14 +132,31 @@ def stage_bounds(stage: Stage, probabilities: Probabilities) -> Bounds:
     low = np.maximum(value - half, 0.0) / factor
     high = np.minimum((value + half) * factor, 1.0)
     averaging = averaging_of(stage)
+    votes_low = votes_high = None
+    if agreement or averaging is Averaging.VOTE:
+        votes_low = np.asarray((low > _largest_other(high)).mean(axis=0))
+        votes_high = np.asarray((high >= _largest_other(low)).mean(axis=0))
     if averaging is Averaging.VOTE:
-        sure = low > _largest_other(high)
-        possible = high >= _largest_other(low)
-        votes_low, votes_high = sure.mean(axis=0), possible.mean(axis=0)
-        return Bounds(score_low=votes_low, score_high=votes_high, prob_low=votes_low, prob_high=votes_high)
+        assert votes_low is not None
+        assert votes_high is not None
+        return Bounds(
+            score_low=votes_low,
+            score_high=votes_high,
+            prob_low=votes_low,
+            prob_high=votes_high,
+            agreement_low=votes_low,
+            agreement_high=votes_high,
+        )
     if averaging is Averaging.MEAN:
         mean_low, mean_high = low.mean(axis=0) - ROUNDING, high.mean(axis=0) + ROUNDING
-        return Bounds(score_low=mean_low, score_high=mean_high, prob_low=mean_low, prob_high=mean_high)
+        return Bounds(
+            score_low=mean_low,
+            score_high=mean_high,
+            prob_low=mean_low,
+            prob_high=mean_high,
+            agreement_low=votes_low,
+            agreement_high=votes_high,
+        )
     log_low = np.log(np.maximum(low, ZERO_PROBABILITY)).mean(axis=0) - LOG_ROUNDING
     log_high = np.log(np.maximum(high, ZERO_PROBABILITY)).mean(axis=0) + LOG_ROUNDING
     weight_low, weight_high = np.exp(log_low), np.exp(log_high)
@@ -110,16 +167,52 @@ def stage_bounds(stage: Stage, probabilities: Probabilities) -> Bounds:
         score_high=log_high,
         prob_low=weight_low / (weight_low + others_high) - ROUNDING,
         prob_high=weight_high / (weight_high + others_low) + ROUNDING,
+        agreement_low=votes_low,
+        agreement_high=votes_high,
     )
 
 
-def permitted(answers: Answers, bounds: Sequence[Bounds], thresholds: Sequence[float]) -> np.ndarray:
+def signal_bounds(
+    signal: Signal, bounds: Bounds, label: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how low and how high an exit signal of a stage may be, float64 ``[example]`` each.
+
+    Args:
+        signal: which.
+        bounds: of the stage, with agreement where that is the signal.
+        label: what the stage answered, ``[example]``; None where that is not known.
+    """
+    low, high = bounds.prob_low, bounds.prob_high
+    if signal is Signal.P:
+        return low.max(axis=1), high.max(axis=1)
+    if signal is Signal.MARGIN:
+        least = (low - _largest_other(high)).max(axis=1)
+        return np.maximum(least, 0.0), (high - _largest_other(low)).max(axis=1)
+    if signal is Signal.ENTROPY:
+        ends = entr(np.clip(low, 0.0, 1.0)), entr(np.clip(high, 0.0, 1.0))
+        peak = (low < 1 / np.e) & (high > 1 / np.e)  # - p log p rises up to there, then falls
+        most = np.where(peak, 1 / np.e, np.maximum(*ends)).sum(axis=1)
+        return np.minimum(*ends).sum(axis=1) - LOG_ROUNDING, most + LOG_ROUNDING
+    assert bounds.agreement_low is not None
+    assert bounds.agreement_high is not None
+    if label is not None:
+        rows = np.arange(len(label))
+        return bounds.agreement_low[rows, label], bounds.agreement_high[rows, label]
+    possible = bounds.score_high >= bounds.score_low.max(axis=1, keepdims=True)
+    least = np.where(possible, bounds.agreement_low, np.inf).min(axis=1)
+    return least, np.where(possible, bounds.agreement_high, -np.inf).max(axis=1)
+
+
+def permitted(
+    answers: Answers, bounds: Sequence[Bounds], thresholds: Sequence[float], signals: Sequence[Signal]
+) -> np.ndarray:
     """Tell of every example whether stored predictions allow the file's stage, label and probabilities.
 
     Args:
         answers: of the file.
         bounds: one a stage, for the same examples.
         thresholds: one an exit.
+        signals: what each exit compares with its threshold.
 
     Returns:
         bool ``[example]``.
@@ -130,9 +223,9 @@ def permitted(answers: Answers, bounds: Sequence[Bounds], thresholds: Sequence[f
         here = came & (answers.stage == number) & _label_possible(bound, answers.label)
         here &= _inside(answers.prob, bound)
         if number < len(thresholds):
-            threshold = thresholds[number]
-            here &= _reaches(bound.prob_high.max(axis=1), threshold)
-            came = came & _stays_below(bound.prob_low.max(axis=1), threshold)
+            threshold, signal = thresholds[number], signals[number]
+            here &= _may_leave(signal_bounds(signal, bound, answers.label), signal, threshold)
+            came = came & _may_stay(signal_bounds(signal, bound), signal, threshold)
         allowed |= here
     return allowed
 
@@ -172,10 +265,14 @@ def _label_possible(bound: Bounds, label: np.ndarray) -> np.ndarray:
     return np.asarray(~by_other.any(axis=1))
 
 
-def _reaches(confidence: np.ndarray, threshold: float) -> np.ndarray:
+def _may_leave(ends: tuple[np.ndarray, np.ndarray], signal: Signal, threshold: float) -> np.ndarray:
     """Compare as the file does, in float32, or as the analysis does, in float64: either is right."""
-    return (confidence >= threshold) | (confidence.astype(np.float32) >= np.float32(threshold))
+    surest = ends[0] if signal is Signal.ENTROPY else ends[1]
+    here = reaches(surest, signal, threshold)
+    return here | reaches(surest.astype(np.float32), signal, float(np.float32(threshold)))
 
 
-def _stays_below(confidence: np.ndarray, threshold: float) -> np.ndarray:
-    return (confidence < threshold) | (confidence.astype(np.float32) < np.float32(threshold))
+def _may_stay(ends: tuple[np.ndarray, np.ndarray], signal: Signal, threshold: float) -> np.ndarray:
+    unsure = ends[1] if signal is Signal.ENTROPY else ends[0]
+    here = ~reaches(unsure, signal, threshold)
+    return here | ~reaches(unsure.astype(np.float32), signal, float(np.float32(threshold)))

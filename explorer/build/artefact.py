@@ -23,12 +23,13 @@ from explorer import __version__
 from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.build import graph
 from explorer.build.answers import Probabilities, stored_answers
+from explorer.build.exits import plans_of
 from explorer.build.onnx_export import export_member
 from explorer.build.readme import readme_text
 from explorer.data import DATASETS, load_images
 from explorer.errors import InputDataError, StoreError, UsageError, unknown_name
 from explorer.record import MemberRecord
-from explorer.spec import Candidate, Member, design_id, parse_design, parse_member
+from explorer.spec import Candidate, Member, averaging_of, design_id, parse_design, parse_member
 from explorer.store import Store
 from explorer.store.imported import RECIPE as IMPORTED
 from zoo import build_classifier
@@ -249,8 +250,10 @@ def _description(dataset: str, design: Candidate, records: Mapping[Member, Membe
         "kind": design.kind.value,
         "dataset": dataset,
         "split_digest": next(iter(records.values())).split_digest,
-        "averaging": [graph.averaging_of(stage).value for stage in graph.stages_of(design)],
+        "averaging": [averaging_of(stage).value for stage in graph.stages_of(design)],
         "thresholds": graph.thresholds_of(design),
+        "signals": [signal.value for signal in graph.signals_of(design)],
+        "joined": [plan.joined for plan in plans_of(design)],
         "members": [
             {"name": str(member), "member": str(record.member), "weights_sha256": record.weights_digest}
             for member, record in records.items()

@@ -8,7 +8,10 @@ int64 ``[n]`` (which stage answered, from 0) and ``confidence`` float32 ``[n]`` 
 A cascade compacts its batch: the examples that did not leave are gathered, the next stage runs on them
 alone and its answers are scattered back; when none is left the stage is not run. The later stage's
 weights live inside the ``If`` branch: outside, run-times prepare them at a worse place (1.25 to 1.6
-times slower with onnxruntime). A member that two stages share is therefore stored twice.
+times slower with onnxruntime). A member that two stages share is therefore stored twice, and runs twice,
+also where ``+`` joins the stages. What a joined stage goes on from are sums over the members that ran
+before (`explorer.build.exits`), gathered for the examples that reach it: the average is that of all
+members at once, not an average of averages.
 
 The averaging rules follow `explorer.analysis.scoring.combine`, by which the design was scored:
 
@@ -20,23 +23,25 @@ logit     the same graph: a logit is a log-softmax up to a shift that the last s
           floor is part of how a design is scored
 ========= ====================================================================================
 
-A member that occurs k times in a stage runs once and is added k times.
+A member that occurs k times in a stage runs once and is added k times. ``confidence`` is the largest of
+``prob`` whatever the exits look at.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, compose, helper
 
 from explorer import __version__
 from explorer.build import onnx_export
+from explorer.build.exits import TOTAL, VOTES, Plan, exit_part, plans_of
+from explorer.build.nodes import AXIS_0, AXIS_1, ZERO, Part, constant, names_read, node, shared_constants
 from explorer.errors import UsageError
-from explorer.spec import Averaging, Candidate, Cascade, Ensemble, Member, Stage, design_id
+from explorer.spec import Averaging, Candidate, Cascade, Member, Signal, Stage, averaging_of, design_id
 
 PRODUCER = "scale-or-ensemble"
 OUTPUTS = ("prob", "label", "stage", "confidence")
@@ -44,17 +49,6 @@ LOG_FLOOR = -25 * math.log(2)
 """Log of what a probability too small for float16 counts as."""
 MAX_FILE_BYTES = 2**31 - 1
 """A protocol buffer message cannot be larger."""
-
-_AXIS_0, _AXIS_1, _ZERO = "axis_0", "axis_1", "zero"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A piece of graph: nodes in order, the constants they need, and the tensor they end in."""
-
-    nodes: tuple[onnx.NodeProto, ...]
-    constants: tuple[onnx.TensorProto, ...]
-    output: str
 
 
 def stages_of(design: Candidate) -> tuple[Stage, ...]:
@@ -68,9 +62,9 @@ def thresholds_of(design: Candidate) -> dict[str, float]:
     return {f"threshold_{number}": leave.threshold for number, leave in enumerate(exits, start=1)}
 
 
-def averaging_of(stage: Stage) -> Averaging:
-    """Return a stage's averaging rule; a single member's is the mean of one."""
-    return stage.averaging if isinstance(stage, Ensemble) else Averaging.MEAN
+def signals_of(design: Candidate) -> tuple[Signal, ...]:
+    """Return the signal of every exit, in order of the stages."""
+    return tuple(leave.signal for leave in design.exits) if isinstance(design, Cascade) else ()
 
 
 def compose_design(
@@ -94,6 +88,8 @@ def compose_design(
         UsageError: a member is missing, does not fit, or the file would exceed ONNX's 2 GiB.
     """
     classes = len(class_names)
+    if classes < 2 and Signal.MARGIN in signals_of(design):
+        raise UsageError(f"the margin of {design} needs at least 2 classes, got {classes}")
     for member in design.members:
         _check_member(member, members, classes, image_shape)
     body = _body(design, members, classes)
@@ -101,10 +97,8 @@ def compose_design(
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", *image_shape])]
     inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in thresholds]
     constants = [
-        numpy_helper.from_array(np.array([0], np.int64), _AXIS_0),
-        numpy_helper.from_array(np.array([1], np.int64), _AXIS_1),
-        numpy_helper.from_array(np.array(0, np.int64), _ZERO),
-        *(numpy_helper.from_array(np.array(value, np.float32), name) for name, value in thresholds.items()),
+        *shared_constants(),
+        *(constant(name, value, np.float32) for name, value in thresholds.items()),
         *body.constants,
     ]
     outputs = [
@@ -113,7 +107,7 @@ def compose_design(
         helper.make_tensor_value_info("stage", TensorProto.INT64, ["n"]),
         helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["n"]),
     ]
-    used = {name for node in body.nodes for name in _names_read(node)}
+    used = {name for entry in body.nodes for name in names_read(entry)}
     constants = [tensor for tensor in constants if tensor.name in used]
     graph = helper.make_graph(list(body.nodes), "design", inputs, outputs, constants)
     size = graph.ByteSize()
@@ -127,124 +121,179 @@ def compose_design(
 
 def _body(design: Candidate, members: Mapping[Member, onnx.ModelProto], classes: int) -> Part:
     """Chain the stages and compute the four outputs."""
-    first, *later = stages_of(design)
-    part = _stage(first, members, images="images", prefix="stage0", classes=classes)
-    nodes, prob = list(part.nodes), part.output
+    plans = plans_of(design)
+    part = _stage(plans[0], members, images="images", before={}, classes=classes)
+    nodes, constants, prob, sums = list(part.nodes), list(part.constants), part.output, part.sums
     running = stage = ""
-    for number, following in enumerate(later, start=1):
-        at = f"exit{number}"
-        nodes += [
-            _node("ReduceMax", [prob, _AXIS_1], f"{at}_confidence", keepdims=0),
-            _node("Less", [f"{at}_confidence", f"threshold_{number}"], f"{at}_unsure"),
-        ]
+    for before, plan in itertools.pairwise(plans):
+        at = f"exit{plan.number}"
+        unsure = exit_part(before, prob, sums.get(VOTES), threshold=f"threshold_{plan.number}")
+        nodes += unsure.nodes
+        constants += unsure.constants
         if running:  # only an example that reached this stage can go on from it
-            nodes.append(_node("And", [running, f"{at}_unsure"], f"{at}_running"))
-        running = f"{at}_running" if running else f"{at}_unsure"
+            nodes.append(node("And", [running, unsure.output], f"{at}_running"))
+        running = f"{at}_running" if running else unsure.output
         nodes += [
-            _node("NonZero", [running], f"{at}_rows"),
-            _node("Squeeze", [f"{at}_rows", _AXIS_0], f"{at}_index"),
-            _node("Size", [f"{at}_index"], f"{at}_left"),
-            _node("Greater", [f"{at}_left", _ZERO], f"{at}_any"),
-            _next_stage(following, members, number=number, prob=prob, classes=classes),
-            _node("Cast", [running], f"{at}_reached", to=TensorProto.INT64),
+            node("NonZero", [running], f"{at}_rows"),
+            node("Squeeze", [f"{at}_rows", AXIS_0], f"{at}_index"),
+            node("Size", [f"{at}_index"], f"{at}_left"),
+            node("Greater", [f"{at}_left", ZERO], f"{at}_any"),
+            _next_stage(plan, members, prob=prob, sums=sums, classes=classes),
+            node("Cast", [running], f"{at}_reached", to=TensorProto.INT64),
         ]
-        prob = f"stage{number}_prob"
+        prob, sums = f"{plan.prefix}_prob", {kind: f"{plan.prefix}_{kind}_all" for kind in plan.carried}
         if stage:
-            nodes.append(_node("Add", [stage, f"{at}_reached"], f"{at}_stage"))
+            nodes.append(node("Add", [stage, f"{at}_reached"], f"{at}_stage"))
         stage = f"{at}_stage" if stage else f"{at}_reached"
     nodes += [
-        _node("Identity", [prob], "prob"),
-        _node("ArgMax", ["prob"], "label", axis=1, keepdims=0, select_last_index=0),
-        _node("Identity", [stage], "stage") if stage else _node("Sub", ["label", "label"], "stage"),
-        _node("ReduceMax", ["prob", _AXIS_1], "confidence", keepdims=0),
+        node("Identity", [prob], "prob"),
+        node("ArgMax", ["prob"], "label", axis=1, keepdims=0, select_last_index=0),
+        node("Identity", [stage], "stage") if stage else node("Sub", ["label", "label"], "stage"),
+        node("ReduceMax", ["prob", AXIS_1], "confidence", keepdims=0),
     ]
-    return Part(nodes=tuple(nodes), constants=part.constants, output="prob")
+    return Part(nodes=tuple(nodes), constants=tuple(constants), output="prob")
 
 
 def _next_stage(
-    stage: Stage, members: Mapping[Member, onnx.ModelProto], *, number: int, prob: str, classes: int
+    plan: Plan,
+    members: Mapping[Member, onnx.ModelProto],
+    *,
+    prob: str,
+    sums: Mapping[str, str],
+    classes: int,
 ) -> onnx.NodeProto:
-    """Return the `If` that runs a later stage on the examples still running and merges its answers."""
-    prefix, at = f"stage{number}", f"exit{number}"
-    part = _stage(stage, members, images=f"{prefix}_images", prefix=prefix, classes=classes)
+    """Return the `If` that runs a later stage on the examples still running and merges its answers.
+
+    Sums are merged into ``prob`` too, for its shape: rows that the stage does not write are never read.
+    """
+    prefix, index = plan.prefix, f"exit{plan.number}_index"
+    wanted = (TOTAL, VOTES) if VOTES in plan.carried else (TOTAL,)
+    before = {kind: f"{prefix}_{kind}_before" for kind in wanted} if plan.joined else {}
+    part = _stage(plan, members, images=f"{prefix}_images", before=before, classes=classes)
+    merged = {f"{prefix}_prob": part.output}
+    merged |= {f"{prefix}_{kind}_all": part.sums[kind] for kind in plan.carried}
     shape: list[str | int | None] = ["n", classes]
     then_branch = helper.make_graph(
         [
-            _node("Gather", ["images", f"{at}_index"], f"{prefix}_images", axis=0),
+            node("Gather", ["images", index], f"{prefix}_images", axis=0),
+            *(node("Gather", [sums[kind], index], name, axis=0) for kind, name in before.items()),
             *part.nodes,
-            _node("Unsqueeze", [f"{at}_index", _AXIS_1], f"{prefix}_rows"),
-            _node("ScatterND", [prob, f"{prefix}_rows", part.output], f"{prefix}_merged"),
+            node("Unsqueeze", [index, AXIS_1], f"{prefix}_rows"),
+            *(
+                node("ScatterND", [prob, f"{prefix}_rows", new], f"{name}_merged")
+                for name, new in merged.items()
+            ),
         ],
         f"{prefix}_run",
         [],
-        [helper.make_tensor_value_info(f"{prefix}_merged", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(f"{name}_merged", TensorProto.FLOAT, shape) for name in merged],
         list(part.constants),
     )
     else_branch = helper.make_graph(
-        [_node("Identity", [prob], f"{prefix}_kept")],
+        [node("Identity", [prob], f"{name}_kept") for name in merged],
         f"{prefix}_skip",
         [],
-        [helper.make_tensor_value_info(f"{prefix}_kept", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(f"{name}_kept", TensorProto.FLOAT, shape) for name in merged],
     )
-    return _node("If", [f"{at}_any"], f"{prefix}_prob", then_branch=then_branch, else_branch=else_branch)
+    return helper.make_node(
+        "If",
+        [f"exit{plan.number}_any"],
+        list(merged),
+        name=f"{prefix}_prob",
+        then_branch=then_branch,
+        else_branch=else_branch,
+    )
 
 
 def _stage(
-    stage: Stage, members: Mapping[Member, onnx.ModelProto], *, images: str, prefix: str, classes: int
+    plan: Plan,
+    members: Mapping[Member, onnx.ModelProto],
+    *,
+    images: str,
+    before: Mapping[str, str],
+    classes: int,
 ) -> Part:
-    """Run a stage's members on ``images`` and combine them into probabilities ``[example, class]``."""
-    averaging = averaging_of(stage)
+    """Run a stage's members on ``images`` and combine them into probabilities ``[example, class]``.
+
+    Args:
+        plan: of the stage.
+        members: every member of the design.
+        images: of the examples that reach the stage.
+        before: sums over the members it is joined to, for the same examples; empty where it is not.
+        classes: of the data set.
+    """
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []
-    values: dict[Member, str] = {}
-    for member in stage.members:
-        if member not in values:
-            name = f"{prefix}_member{len(values)}"
-            part = _renamed(members[member], prefix=f"{name}/", images=images)
-            value = _value(averaging, part.output, name=name, classes=classes)
-            nodes += [*part.nodes, *value.nodes]
-            constants += [*part.constants, *value.constants]
-            values[member] = value.output
-    if len(stage.members) == 1:
-        return Part(nodes=tuple(nodes), constants=tuple(constants), output=values[stage.members[0]])
-    total, count, mean = f"{prefix}_total", f"{prefix}_count", f"{prefix}_mean"
-    # A member that occurs k times is named k times in the sum: its weight.
-    nodes += [
-        _node("Sum", [values[member] for member in stage.members], total),
-        _node("Div", [total, count], mean),
-    ]
-    constants.append(numpy_helper.from_array(np.array(len(stage.members), np.float32), count))
-    if averaging in (Averaging.GEOMETRIC, Averaging.LOGIT):
-        nodes.append(_node("Softmax", [mean], f"{prefix}_answer", axis=1))
-        return Part(nodes=tuple(nodes), constants=tuple(constants), output=f"{prefix}_answer")
-    return Part(nodes=tuple(nodes), constants=tuple(constants), output=mean)
+    added: dict[str, dict[Member, str]] = {TOTAL: {}, VOTES: {}}
+    for member in dict.fromkeys(plan.stage.members):
+        name = f"{plan.prefix}_member{len(added[TOTAL])}"
+        part = _renamed(members[member], prefix=f"{name}/", images=images)
+        found = {TOTAL: _value(plan.averaging, part.output, name=name, classes=classes)}
+        if VOTES in plan.carried:
+            found[VOTES] = _one_hot(part.output, f"{name}_vote", name=name, classes=classes)
+        for kind, piece in (("", part), *found.items()):
+            nodes += piece.nodes
+            constants += piece.constants
+            if kind:
+                added[kind][member] = piece.output
+    sums: dict[str, str] = {}
+    for kind, values in added.items():
+        # A member that occurs k times is named k times in the sum: its weight.
+        terms = [before[kind]] if values and kind in before else []
+        terms += [values[member] for member in plan.stage.members] if values else []
+        if len(terms) > 1:
+            nodes.append(node("Sum", terms, f"{plan.prefix}_{kind}"))
+        if terms:
+            sums[kind] = f"{plan.prefix}_{kind}" if len(terms) > 1 else terms[0]
+    answer = _average(plan, sums[TOTAL])
+    return Part(
+        nodes=(*nodes, *answer.nodes),
+        constants=(*constants, *answer.constants),
+        output=answer.output,
+        sums=sums,
+    )
+
+
+def _average(plan: Plan, total: str) -> Part:
+    """Turn the sum over all members that are averaged into probabilities."""
+    occurrences = len(plan.combined.members)
+    if occurrences == 1:
+        return Part(nodes=(), constants=(), output=total)
+    count, mean, answer = (f"{plan.prefix}_{what}" for what in ("count", "mean", "answer"))
+    nodes = [node("Div", [total, count], mean)]
+    if plan.averaging in (Averaging.GEOMETRIC, Averaging.LOGIT):
+        nodes.append(node("Softmax", [mean], answer, axis=1))
+    constants = (constant(count, occurrences, np.float32),)
+    return Part(nodes=tuple(nodes), constants=constants, output=nodes[-1].output[0])
 
 
 def _value(averaging: Averaging, logits: str, *, name: str, classes: int) -> Part:
     """Turn a member's logits into what it adds to the ensemble's sum."""
     out = f"{name}_value"
     if averaging is Averaging.MEAN:
-        return Part(nodes=(_node("Softmax", [logits], out, axis=1),), constants=(), output=out)
+        return Part(nodes=(node("Softmax", [logits], out, axis=1),), constants=(), output=out)
     if averaging is Averaging.VOTE:
-        top, depth, off_on = f"{name}_top", f"{name}_depth", f"{name}_off_on"
-        nodes = (
-            _node("ArgMax", [logits], top, axis=1, keepdims=0, select_last_index=0),
-            _node("OneHot", [top, depth, off_on], out, axis=1),
-        )
-        constants = (
-            numpy_helper.from_array(np.array(classes, np.int64), depth),
-            numpy_helper.from_array(np.array([0, 1], np.float32), off_on),
-        )
-        return Part(nodes=nodes, constants=constants, output=out)
+        return _one_hot(logits, out, name=name, classes=classes)
     floor = f"{name}_floor"
     return Part(
         nodes=(
-            _node("LogSoftmax", [logits], f"{name}_log", axis=1),
-            _node("Max", [f"{name}_log", floor], out),
+            node("LogSoftmax", [logits], f"{name}_log", axis=1),
+            node("Max", [f"{name}_log", floor], out),
         ),
-        constants=(numpy_helper.from_array(np.array(LOG_FLOOR, np.float32), floor),),
+        constants=(constant(floor, LOG_FLOOR, np.float32),),
         output=out,
     )
+
+
+def _one_hot(logits: str, out: str, *, name: str, classes: int) -> Part:
+    """Turn a member's logits into a vote for its own top class, the lowest of equal ones."""
+    top, depth, off_on = f"{name}_top", f"{name}_depth", f"{name}_off_on"
+    nodes = (
+        node("ArgMax", [logits], top, axis=1, keepdims=0, select_last_index=0),
+        node("OneHot", [top, depth, off_on], out, axis=1),
+    )
+    constants = (constant(depth, classes), constant(off_on, [0, 1], np.float32))
+    return Part(nodes=nodes, constants=constants, output=out)
 
 
 def _renamed(member: onnx.ModelProto, *, prefix: str, images: str) -> Part:
@@ -255,16 +304,6 @@ def _renamed(member: onnx.ModelProto, *, prefix: str, images: str) -> Part:
     return Part(
         nodes=tuple(graph.node), constants=tuple(graph.initializer), output=prefix + onnx_export.OUTPUT
     )
-
-
-def _node(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(kind, list(inputs), [output], name=output, **attributes)
-
-
-def _names_read(node: onnx.NodeProto) -> set[str]:
-    """Return every tensor a node reads, also inside its branches."""
-    branches = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-    return set(node.input).union(*(_names_read(inner) for branch in branches for inner in branch.node))
 
 
 def _check_member(
@@ -319,6 +358,8 @@ def _model(
             "dataset": dataset,
             "classes": json.dumps(list(class_names), ensure_ascii=False),
             "averaging": json.dumps([averaging_of(stage).value for stage in stages_of(design)]),
+            "signals": json.dumps([signal.value for signal in signals_of(design)]),
+            "joined": json.dumps([plan.joined for plan in plans_of(design)]),
         },
     )
     onnx.checker.check_model(model, full_check=True)

@@ -3,6 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from explorer.build.exits import extreme_thresholds
+from explorer.spec import Signal
+
+_WORDS = {
+    Signal.P: "the largest probability",
+    Signal.MARGIN: "the largest less the second largest probability",
+    Signal.ENTROPY: "the entropy of the probabilities, in nats,",
+    Signal.AGREEMENT: "the share of members whose own top class is the answer",
+}
+
 
 def readme_text(document: Mapping[str, Any]) -> str:
     """Return the README of an artefact from its ``design.json``; its program runs as it stands."""
@@ -31,13 +41,22 @@ def readme_text(document: Mapping[str, Any]) -> str:
     if document["thresholds"]:
         name, value = next(iter(document["thresholds"].items()))
         parts += [
-            "\nAn example leaves the cascade at the first stage whose confidence reaches the threshold. "
-            "Thresholds are inputs with defaults, so cost and accuracy move without a new file: "
-            "0 lets every example leave, 1.1 none:\n",
+            "\nAn example leaves the cascade at the first stage that is sure enough. "
+            "Thresholds are inputs with defaults, so cost and accuracy move without a new file:\n",
+            "| input | default | a stage is left when | every example leaves at | none leaves at |\n"
+            "|---|---|---|---|---|",
+            *map(_exit_row, document["thresholds"].items(), map(Signal, document["signals"])),
+            "",
             "```python",
             f'session.run(None, {{"images": images, "{name}": np.array({value!r}, np.float32)}})',
             "```",
         ]
+        if any(document["joined"]):
+            stages = ", ".join(str(number) for number, joined in enumerate(document["joined"]) if joined)
+            parts.append(
+                f"\nWhat ran before stays in the average at stage {stages}: `prob` is the mean over all "
+                "members, back to the last stage that is not one of these."
+            )
     if document["expected"]:
         accuracy = document["expected"]["accuracy"]
         parts.append(
@@ -46,3 +65,11 @@ def readme_text(document: Mapping[str, Any]) -> str:
         )
     parts.append("\nCheck this folder against the store it was built from: `explorer verify .`\n")
     return "\n".join(parts)
+
+
+def _exit_row(threshold: tuple[str, float], signal: Signal) -> str:
+    """Return a line of the table of exits."""
+    name, value = threshold
+    side = "at most" if signal is Signal.ENTROPY else "at least"
+    every, none = extreme_thresholds(signal)
+    return f"| `{name}` | {value!r} | {_WORDS[signal]} is {side} it | {every:g} | {none:g} |"

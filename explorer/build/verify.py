@@ -13,12 +13,13 @@ from explorer.build.answers import (
     Bounds,
     Probabilities,
     consistent,
+    design_bounds,
     permitted,
-    stage_bounds,
     stored_answers,
 )
 from explorer.build.artefact import Artefact, load_artefact
-from explorer.build.graph import stages_of
+from explorer.build.exits import extreme_thresholds
+from explorer.build.graph import signals_of
 from explorer.build.session import batch_sizes, model_input, open_session, run_batches
 from explorer.convention import Basis
 from explorer.errors import InputDataError
@@ -44,6 +45,8 @@ class Route:
     """Examples answered otherwise than any reading of the stored float16 probabilities allows."""
     ties: int
     """Examples with another label or stage than stored, too close to call in float16."""
+    flips: int
+    """Of the ties, examples that left at another stage: float16, and the signal in float32 for exact."""
     max_probability_error: float
     """Largest difference to the stored probabilities of the stage that answered."""
     reached: tuple[float, ...]
@@ -107,7 +110,7 @@ def verify_artefact(
     artefact = load_artefact(directory)
     _check_examples(artefact, images, probabilities, labels)
     session = open_session(artefact.model)
-    bounds = tuple(stage_bounds(stage, probabilities) for stage in stages_of(artefact.design))
+    bounds = design_bounds(artefact.design, probabilities)
     compare = partial(_compared, artefact, probabilities, bounds)
     routes, everything = [], None
     for name, rows, pattern, thresholds in _routes(artefact, len(images)):
@@ -144,9 +147,9 @@ def _routes(
         ("odd batches", rows, ODD_SIZES, {}),
     ]
     if artefact.thresholds:
-        # No probability is below 0 and none above 1.
-        routes.append(("none escalate", rows, large, dict.fromkeys(artefact.thresholds, 0.0)))
-        routes.append(("all escalate", rows, large, dict.fromkeys(artefact.thresholds, 1.1)))
+        surest = [extreme_thresholds(signal) for signal in signals_of(artefact.design)]
+        for name, values in zip(("none escalate", "all escalate"), zip(*surest, strict=True), strict=True):
+            routes.append((name, rows, large, dict(zip(artefact.thresholds, values, strict=True))))
     return routes
 
 
@@ -163,17 +166,9 @@ def _compared(
     thresholds = tuple({**artefact.thresholds, **overridden}.values())
     here = {member: np.asarray(values)[rows] for member, values in probabilities.items()}
     stored, parts = stored_answers(artefact.design, here, thresholds)
-    inside = tuple(
-        Bounds(
-            score_low=bound.score_low[rows],
-            score_high=bound.score_high[rows],
-            prob_low=bound.prob_low[rows],
-            prob_high=bound.prob_high[rows],
-        )
-        for bound in bounds
-    )
+    inside = tuple(bound.of(rows) for bound in bounds)
     same = (answers.label == stored.label) & (answers.stage == stored.stage)
-    right = permitted(answers, inside, thresholds) & consistent(answers)
+    right = permitted(answers, inside, thresholds, signals_of(artefact.design)) & consistent(answers)
     stage = np.clip(answers.stage, 0, len(parts) - 1)
     nearest = np.stack(parts)[stage, np.arange(len(rows))]
     return Route(
@@ -181,6 +176,7 @@ def _compared(
         examples=len(rows),
         mismatches=int((~right).sum()),
         ties=int((right & ~same).sum()),
+        flips=int((right & (answers.stage != stored.stage)).sum()),
         max_probability_error=float(np.abs(answers.prob - nearest).max()),
         reached=tuple(float((answers.stage >= number).mean()) for number in range(len(parts))),
     )

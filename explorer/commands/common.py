@@ -1,22 +1,16 @@
 """What every command shares: the store option, one JSON document on stdout, errors of the zoo."""
 
-import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from explorer.convention import CostAxis
 from explorer.errors import UsageError
-from explorer.spec import Averaging
 
 if TYPE_CHECKING:
-    from explorer.analysis.pool import Pool
-    from explorer.analysis.result import Front
     from explorer.store import Store
 
 store_option = click.option(
@@ -123,74 +117,3 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             raise UsageError(f"not a list of seeds: {text!r}; wanted e.g. 0-4 or 0,2,5")
         seeds.update(range(int(first), int(last or first) + 1))
     return tuple(sorted(seeds))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchArguments:
-    """What the search options were set to."""
-
-    recipe: str | None
-    mix_recipes: bool
-    max_members: int
-    averaging: Averaging
-    cascades: bool
-
-    def pool(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, tuple[str, ...]]":
-        """Load the members' predictions and costs, with notes on what was left out."""
-        from explorer.analysis.pool import load_pool
-
-        return load_pool(store, dataset, axis, recipe=self.recipe, mix_recipes=self.mix_recipes)
-
-    def search(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, Front]":
-        """Load the pool and search it."""
-        from explorer.analysis.search.exact import search
-
-        pool, notes = self.pool(store, dataset, axis)
-        front = search(
-            pool,
-            axis,
-            max_members=self.max_members,
-            averaging=self.averaging,
-            cascades=self.cascades,
-            notes=notes,
-        )
-        return pool, front
-
-
-def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what is searched; the command gets them as ``search_arguments``."""
-
-    @functools.wraps(function)
-    def wrapped(**options: Any) -> Any:
-        arguments = SearchArguments(
-            recipe=options.pop("recipe"),
-            mix_recipes=options.pop("mix_recipes"),
-            max_members=options.pop("max_members"),
-            averaging=Averaging(options.pop("averaging")),
-            cascades=not options.pop("no_cascades"),
-        )
-        return function(search_arguments=arguments, **options)
-
-    for option in reversed(
-        [
-            click.option(
-                "--max-members",
-                default=4,
-                show_default=True,
-                type=click.IntRange(1, 8),
-                help="Largest ensemble searched.",
-            ),
-            click.option(
-                "--averaging",
-                default=Averaging.MEAN.value,
-                show_default=True,
-                type=click.Choice([rule.value for rule in Averaging]),
-                help="How an ensemble combines its members.",
-            ),
-            click.option("--no-cascades", is_flag=True, help="Search singles and ensembles only."),
-            recipe_option,
-            mix_recipes_option,
-        ]
-    ):
-        wrapped = option(wrapped)
-    return wrapped

@@ -1,25 +1,23 @@
 """`explorer compare`: two designs on the same examples."""
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import click
 
 from explorer.commands.common import (
-    SearchArguments,
     cost_option,
     dataset_option,
     json_option,
     open_store,
     print_json,
-    search_options,
     store_option,
 )
+from explorer.commands.searching import SearchArguments, search_options
 from explorer.convention import CostAxis
-from explorer.spec import Candidate, parse_design
+from explorer.spec import parse_design
 
 if TYPE_CHECKING:
-    from explorer.store import Store
+    pass
 
 
 @click.command("compare", short_help="Two designs, paired on the same examples.")
@@ -51,26 +49,10 @@ def command(
     from explorer.report.terminal import comparison_text
 
     with open_store(store_url) as store:
-        pool, _ = _covering(search_arguments, store, dataset, designs).pool(store, dataset, axis)
+        pool, _ = search_arguments.covering(store, dataset, designs).pool(store, dataset, axis)
         points = [evaluate(pool, design, axis) for design in designs]
         comparison = compare(pool, *designs)
     if as_json:
         print_json({**comparison_document(comparison), "points": [point_document(p) for p in points]})
     else:
         click.echo(comparison_text(comparison, points[0], points[1], axis))
-
-
-def _covering(
-    arguments: SearchArguments, store: "Store", dataset: str, designs: tuple[Candidate, ...]
-) -> SearchArguments:
-    """Return the arguments with the recipes that the designs name themselves, unless some were asked for."""
-    from explorer.analysis.loading import base_recipes
-
-    if arguments.recipe is not None or arguments.mix_recipes:
-        return arguments
-    bases = base_recipes(store, dataset)
-    members = [member for design in designs for member in design.members]
-    named = {bases[member.recipe] for member in members if member.recipe in bases}
-    if len(named) == 1:
-        return dataclasses.replace(arguments, recipe=named.pop())
-    return dataclasses.replace(arguments, mix_recipes=len(named) > 1)

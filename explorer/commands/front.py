@@ -3,15 +3,14 @@
 import click
 
 from explorer.commands.common import (
-    SearchArguments,
     cost_option,
     dataset_option,
     json_option,
     open_store,
     print_json,
-    search_options,
     store_option,
 )
+from explorer.commands.searching import SearchArguments, search_options
 from explorer.convention import CostAxis
 
 

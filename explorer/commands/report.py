@@ -5,13 +5,12 @@ from pathlib import Path
 import click
 
 from explorer.commands.common import (
-    SearchArguments,
     cost_option,
     dataset_option,
     open_store,
-    search_options,
     store_option,
 )
+from explorer.commands.searching import SearchArguments, search_options
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
 from explorer.question import Budget, Target

@@ -9,6 +9,7 @@ from explorer.convention import CostAxis
 from explorer.question import Budget, Target
 from explorer.report.answer import CROSSOVERS_TOLD, crossover_sentences
 from explorer.report.text import (
+    exit_condition,
     format_accuracy,
     format_accuracy_value,
     format_amount,
@@ -100,17 +101,15 @@ def stage_rows(point: Point) -> tuple[StageRow, ...]:
     """Return a design's stages: who answers, how many inputs reach it, how many leave there and when."""
     design = point.design
     stages = design.stages if isinstance(design, Cascade) else (design,)
-    exits = design.exits if isinstance(design, Cascade) else ()
+    exits, joined = (design.exits, design.joined) if isinstance(design, Cascade) else ((), ())
     ends = (*point.reached[1:], 0.0)
     return tuple(
         StageRow(
             name=str(index + 1),
-            members=str(stage),
+            members=f"+ {stage}" if index and joined[index - 1] else str(stage),
             reached=format_share(here),
             leaves=format_share(here - after),
-            condition=f"largest probability is at least {exits[index].threshold!r}"
-            if index < len(exits)
-            else "always",
+            condition=exit_condition(exits[index]) if index < len(exits) else "always",
         )
         for index, (stage, here, after) in enumerate(zip(stages, point.reached, ends, strict=True))
     )

@@ -12,13 +12,14 @@ from explorer.analysis.result import Interval, Point, PoolSummary
 from explorer.convention import COST_KINDS, CostAxis, CostKind
 from explorer.question import Budget, Target
 from explorer.record import Cost, CostFigure
-from explorer.spec import Candidate, CandidateKind, Cascade, Ensemble, Member, ModelSpec, Stage
+from explorer.spec import Candidate, CandidateKind, Cascade, Ensemble, Exit, Member, ModelSpec, Signal, Stage
 
 MINUS = "\N{MINUS SIGN}"
 MICRO = "\N{MICRO SIGN}"
 ARROW = "\N{RIGHTWARDS ARROW}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
+AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
 EN_DASH = "\N{EN DASH}"
 
 KIND_NAMES = {
@@ -239,6 +240,20 @@ def format_reached(point: Point) -> str:
     return f" {ARROW} ".join(format_share(share) for share in point.reached[1:])
 
 
+_SIGNALS = {
+    Signal.P: "largest probability",
+    Signal.MARGIN: "lead of the largest probability",
+    Signal.ENTROPY: "entropy in nats",
+    Signal.AGREEMENT: "share of members that agree",
+}
+
+
+def exit_condition(leave: Exit) -> str:
+    """Say when an input leaves: ``largest probability is at least 0.83``."""
+    least = "at least" if leave.signal.relation == ">=" else "at most"
+    return f"{_SIGNALS[leave.signal]} is {least} {leave.threshold!r}"
+
+
 def kind_name(kind: CandidateKind) -> str:
     """Name a kind of candidate for a sentence: ``single model``."""
     return KIND_NAMES[kind]
@@ -253,9 +268,12 @@ def short_design(design: Candidate) -> str:
     """Name a design in few characters, seeds left out: ``wrn10-1@8 -> 3 x wrn10-2@8``."""
     if isinstance(design, Cascade):
         parts = [_short_stage(design.stages[0])]
-        for leave, stage in zip(design.exits, design.stages[1:], strict=True):
+        for leave, joined, stage in zip(design.exits, design.joined, design.stages[1:], strict=True):
+            sure = AT_LEAST if leave.signal.relation == ">=" else AT_MOST
+            plus = "+ " if joined else ""
             parts.append(
-                f"(p{AT_LEAST}{format_threshold(leave.threshold)} stops) {ARROW} {_short_stage(stage)}"
+                f"({leave.signal}{sure}{format_threshold(leave.threshold)} stops) {ARROW} "
+                f"{plus}{_short_stage(stage)}"
             )
         return " ".join(parts)
     return _short_stage(design)

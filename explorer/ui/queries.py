@@ -16,6 +16,7 @@ from explorer.analysis.axis import price_of
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Advice, Comparison, Front
 from explorer.analysis.search.exact import search
+from explorer.analysis.search.plan import Space
 from explorer.analysis.statistics.compare import compare
 from explorer.convention import COST_KINDS, CostAxis, CostKind, terms_hold_for
 from explorer.errors import UsageError
@@ -116,13 +117,8 @@ def searched(request: Request) -> Searched:
     with Store.open(request.store, create=False) as store:
         axis = CostAxis.parse(request.axis)
         pool, notes = load_pool(store, request.dataset, axis)
-        front = search(
-            pool,
-            axis,
-            max_members=request.max_members,
-            averaging=Averaging(request.averaging),
-            notes=notes,
-        )
+        space = Space(max_members=request.max_members, averaging=Averaging(request.averaging))
+        front = search(pool, axis, space, notes=notes)
         return Searched(pool=pool, front=front)
 
 

@@ -9,6 +9,7 @@ from explorer.analysis.axis import axis_factor, price_of
 from explorer.analysis.pool import load_pool
 from explorer.analysis.scoring.score import evaluate
 from explorer.analysis.search.exact import search
+from explorer.analysis.search.plan import Space
 from explorer.convention import Basis, CostAxis
 from explorer.data.prices import make_price, shipped_prices
 from explorer.errors import ConventionError, UsageError
@@ -194,7 +195,7 @@ def test_a_power_of_two_divides_exactly(store):
 def test_a_front_says_price_and_basis(filled):
     axis = CostAxis.parse("money@rtx4090/b7/amp")
     pool, notes = load_pool(filled, "toy", axis)
-    front = search(pool, axis, max_members=2, notes=notes)
+    front = search(pool, axis, Space(max_members=2), notes=notes)
     assert {point.cost.basis for point in front.points} == {Basis.FITTED}
     said = " | ".join(front.notes)
     assert "USD an hour per gpu" in said
@@ -214,7 +215,7 @@ def test_predicting_later_does_not_take_the_place_of_what_was_measured(filled):
     axis = CostAxis.parse("latency@cuda/b7")
     pool, notes = load_pool(filled, "toy", axis)
     assert {figure.basis for figure in pool.cost_figures} == {Basis.MEASURED}
-    front = search(pool, axis, max_members=2, notes=notes)
+    front = search(pool, axis, Space(max_members=2), notes=notes)
     found = gather_evidence(filled, front)
     assert sorted(record.figure.value for record in found.costs) == [0.0042, 0.0266]
 
@@ -223,7 +224,7 @@ def test_a_report_shows_figures_of_the_members_own_channels(filled):
     add_cost(filled, "small", 5.0, "rtx4090/b7/amp", channels=3)
     axis = CostAxis.parse("latency@rtx4090/b7/amp")
     pool, notes = load_pool(filled, "toy", axis)
-    found = gather_evidence(filled, search(pool, axis, max_members=2, notes=notes))
+    found = gather_evidence(filled, search(pool, axis, Space(max_members=2), notes=notes))
     assert sorted(record.figure.value for record in found.costs) == [0.0021, 0.0133]
 
 

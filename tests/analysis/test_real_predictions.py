@@ -10,6 +10,7 @@ from strategies import make_pool
 from explorer.analysis.pool import Pool
 from explorer.analysis.scoring.combine import combine
 from explorer.analysis.search.exact import search
+from explorer.analysis.search.plan import Space
 from explorer.spec import CandidateKind
 
 
@@ -55,7 +56,7 @@ def test_two_networks_of_which_the_mean_loses(shared_dir: Path) -> None:
 def test_fast_counts_on_real_predictions(resnets: dict[str, np.ndarray]) -> None:
     probs, labels = resnets["probs"][:6], resnets["labels"]
     pool = pool_of(probs, labels, [float(7 + 3 * k) for k in range(6)], 1000, 1000)
-    front = search(pool, pool.axis, max_members=3)
+    front = search(pool, pool.axis, Space(max_members=3))
     best = max(
         np.mean(pool.select[list(s)].astype(np.float64).mean(axis=0).argmax(axis=1) == labels[:1000])
         for n in (2, 3)

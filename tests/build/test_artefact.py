@@ -28,6 +28,7 @@ def test_the_folder_says_what_it_is(built, store, digits):
     assert document["schema_version"] == 1
     assert parse_design(document["design"]) == CASCADE == built.design
     assert document["thresholds"] == {"threshold_1": 0.5} == built.thresholds
+    assert (document["signals"], document["joined"]) == (["p"], [False, False])
     assert document["classes"] == list(digits.classes)
     assert document["input"]["shape"] == ["n", 1, 8, 8]
     assert document["split_digest"] == digits.split_digest
@@ -78,6 +79,22 @@ def test_the_readme_runs_as_it_stands(built, monkeypatch, capsys):
     assert len(programs) == 2
     assert names["label"].shape == (5,)
     assert len("".join(programs).splitlines()) <= 12
+
+
+def test_the_readme_says_what_the_exits_look_at(store, tmp_path):
+    text = "mlp8x1@8#0 -> [entropy<=0.5] + mlp8x1@8#1 -> [agreement>=1.0] mlp8x1@8#2"
+    built = build_artefact(store, "digits", parse_design(text), tmp_path / "a")
+
+    readme = (built.path / "README.md").read_text()
+
+    assert (
+        "| `threshold_1` | 0.5 | the entropy of the probabilities, in nats, is at most it | 1000 | -1 |"
+        in readme
+    )
+    assert (
+        "| `threshold_2` | 1.0 | the share of members whose own top class is the answer is at least" in readme
+    )
+    assert "stays in the average at stage 1:" in readme
 
 
 def test_a_folder_that_is_taken_is_left_alone(built, store, tmp_path):

@@ -24,6 +24,14 @@ DESIGNS = (
     f"vote({A}, {B}, {C}, mlp8x1@8#1)",
     f"{A} -> [p>=0.62] {C}",
     f"vote({A}, {B}, mlp8x1@8#1) -> [p>=0.6] mlp8x1@8#0 -> [p>=0.83] geometric({A}, {C})",
+    f"{A} -> [margin>=0.4] {C}",
+    f"{A} -> [entropy<=1.0] {C}",
+    f"mean({A}, {B}) -> [agreement>=1.0] {C}",
+    f"{A} -> [p>=0.62] + {C}",
+    f"{A} -> [entropy<=1.0] + {B} -> [agreement>=1.0] + {C}",
+    f"{A} -> [margin>=0.5] + mean({A}, {B}) -> [entropy<=1.9] + mlp8x1@8#2 -> [p>=0.6] {C}",
+    f"vote({A}, {B}, mlp8x1@8#1) -> [margin>=0.3] + vote({C}, {C}) -> [agreement>=0.6] mlp8x1@8#0",
+    f"geometric({A}, {B}) -> [agreement>=1.0] + geometric({B}, {C}) -> [margin>=0.3] mlp8x1@8#0",
 )
 
 
@@ -53,6 +61,7 @@ def test_a_built_design_answers_as_stored(store, digits, tmp_path, text):
         assert all(route.max_probability_error < limit for route in found.routes)
     ties = found.routes[0].ties
     assert ties <= 3
+    assert all(route.flips <= route.ties for route in found.routes)
     assert abs(found.accuracy_measured - found.accuracy_expected) <= ties / 539 + 1e-12
     assert found.accuracy_expected == built.document["expected"]["accuracy"]["value"]
     assert found.routes[0].reached == pytest.approx(
@@ -60,7 +69,8 @@ def test_a_built_design_answers_as_stored(store, digits, tmp_path, text):
     )
     assert (found.design, found.digest, found.latency_measured_s) == (design, built.digest, None)
     if "->" in text:
-        assert 0 < found.routes[0].reached[1] < 1  # some go on
+        assert found.routes[0].reached[1] < 1
+        assert found.routes[0].reached[-1] > 0  # some go on, to the end
         assert set(found.routes[3].reached[1:]) == {0.0}
         assert set(found.routes[4].reached) == {1.0}
 
@@ -90,6 +100,15 @@ def test_latency_is_measured_per_exit_and_stands_beside_the_prediction(store, di
         (f"{A} -> [p>=0.62] {C}", f"{A} -> [p>=0.7] {C}"),  # another threshold
         (f"{A} -> [p>=0.62] {C}", f"{C} -> [p>=0.62] {A}"),  # another order
         (f"{A} -> [p>=0.62] {C}", f"{A} -> [p>=0.62] {B}"),  # another second stage
+        (f"{A} -> [p>=0.62] {C}", f"{A} -> [margin>=0.62] {C}"),  # another signal
+        (f"{A} -> [entropy<=1.0] {C}", f"{A} -> [entropy<=0.9] {C}"),
+        (f"mean({A}, {B}) -> [agreement>=1.0] {C}", f"mean({A}, {B}) -> [agreement>=0.5] {C}"),
+        (f"{A} -> [p>=0.62] + {C}", f"{A} -> [p>=0.62] {C}"),  # the average forgotten
+        (f"{A} -> [p>=0.62] + {C}", f"{A} -> [p>=0.62] + mean({A}, {C})"),  # another weight in it
+        (
+            f"{A} -> [margin>=0.5] + {B} -> [p>=0.6] + {C}",
+            f"{A} -> [margin>=0.5] {B} -> [p>=0.6] + {C}",  # an average that begins later
+        ),
     ],
 )
 def test_another_design_in_the_file_fails(store, digits, tmp_path, replace_model, right, wrong):
@@ -164,6 +183,27 @@ def test_a_cascade_that_mixes_up_rows_fails(store, digits, tmp_path, replace_mod
 
     assert found["large batches"] > 0
     assert found["batch 1"] == found["none escalate"] == 0  # why one example at a time is not enough
+
+
+def test_a_running_sum_of_the_wrong_rows_fails(store, digits, tmp_path, replace_model):
+    """Right answers of the stage itself, averaged with those of other examples."""
+    design = parse_design(f"{A} -> [p>=0.62] + {C}")
+    built = build_artefact(store, "digits", design, tmp_path / "a")
+    model = onnx.load(built.model)
+    branch = next(
+        a.g for n in model.graph.node if n.op_type == "If" for a in n.attribute if a.name == "then_branch"
+    )
+    gather = next(n for n in branch.node if n.output[0] == "stage1_total_before")
+    gather.input[1] = "first_rows"
+    shape = onnx.helper.make_node("Range", ["zero", "exit1_left", "one"], ["first_rows"])
+    branch.node.insert(0, shape)
+    branch.initializer.append(numpy_helper.from_array(np.array(1), "one"))
+    replace_model(built.path, model)
+
+    found = {route.name: route.mismatches for route in verified(store, digits, built).routes}
+
+    assert found["large batches"] > 0
+    assert found["batch 1"] == found["all escalate"] == 0
 
 
 def test_examples_that_do_not_fit_are_refused(store, digits, tmp_path):

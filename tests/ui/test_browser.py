@@ -126,6 +126,7 @@ def test_the_report_draws_in_a_browser(chromium: str, store_root: Path, tmp_path
     from explorer.analysis.advice.advise import advise
     from explorer.analysis.pool import load_pool
     from explorer.analysis.search.exact import search
+    from explorer.analysis.search.plan import Space
     from explorer.convention import CostAxis
     from explorer.question import Budget
     from explorer.report import write_report
@@ -134,7 +135,7 @@ def test_the_report_draws_in_a_browser(chromium: str, store_root: Path, tmp_path
     path = tmp_path / "report.html"
     with Store.open(store_root, create=False) as store:
         pool, notes = load_pool(store, "digits", CostAxis.parse("macs"))
-        front = search(pool, pool.axis, max_members=3, notes=notes)
+        front = search(pool, pool.axis, Space(max_members=3), notes=notes)
         write_report(path, store=store, front=front, advice=advise(pool, front, Budget.parse("macs<=1M")))
     SCREENSHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:

@@ -1,15 +1,68 @@
 """Members' probabilities a few examples at a time: what does not fit in memory is still read exactly."""
 
 from collections.abc import Iterator, Sequence
+from typing import overload
 
 import numpy as np
+import numpy.typing
 
 from explorer.errors import InputDataError
 
 BLOCK_BYTES = 64 * 2**20
 """Memory of one block of float16 probabilities, unless asked otherwise."""
 
-Members = Sequence[np.ndarray] | np.ndarray
+
+class MemberArrays:
+    """Probabilities of several members ``[member, example, class]`` that stay where they are: in their files.
+
+    Indexed by one member it gives that one's array, by a list of members a new array of theirs.
+    """
+
+    ndim = 3
+
+    def __init__(self, rows: Sequence[np.ndarray]) -> None:
+        """Take each member's float16 ``[example, class]``: arrays or memory maps.
+
+        Raises:
+            InputDataError: no members, or one that is not float16 ``[example, class]`` like the first.
+        """
+        check_members(rows)
+        self._rows = tuple(rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Members, examples, classes."""
+        return (len(self._rows), *self._rows[0].shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Always float16."""
+        return self._rows[0].dtype
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self._rows)
+
+    @overload
+    def __getitem__(self, which: int | np.integer) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, which: slice) -> "MemberArrays": ...
+    @overload
+    def __getitem__(self, which: list[int]) -> np.ndarray: ...
+    def __getitem__(self, which: int | np.integer | slice | list[int]) -> "np.ndarray | MemberArrays":
+        if isinstance(which, slice):
+            return MemberArrays(self._rows[which])
+        if isinstance(which, list):
+            return np.stack([self._rows[row] for row in which])
+        return self._rows[which]
+
+    def __array__(self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.stack(self._rows).astype(dtype or self.dtype, copy=False)
+
+
+Members = Sequence[np.ndarray] | np.ndarray | MemberArrays
 """Each member's class probabilities float16 ``[example, class]``: arrays, memory maps, or one array
 ``[member, example, class]``."""
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CLOSEST = 1e-12
+"""Confidences that are exact differ by 2^-24 / 127 at least, so this parts rounding from all else."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cuts:
@@ -26,10 +29,13 @@ class Cuts:
 
 
 def cuts(confidence: np.ndarray) -> Cuts:
-    """Return all cuts of ``confidence`` ``[example]``: one between each two distinct neighbours."""
+    """Return all cuts of ``confidence`` ``[example]``: one between each two neighbours that differ.
+
+    Those closer than `CLOSEST` count as equal: only rounding tells them apart.
+    """
     order = np.argsort(-confidence, kind="stable").astype(np.int32)
     falling = confidence[order].astype(np.float64)
-    leavers = np.flatnonzero(falling[1:] != falling[:-1]) + 1
+    leavers = np.flatnonzero(falling[:-1] - falling[1:] > CLOSEST) + 1
     between = np.stack([falling[leavers], falling[leavers - 1]], axis=1)
     return Cuts(order=order, leavers=leavers.astype(np.int32), thresholds_between=between)
 

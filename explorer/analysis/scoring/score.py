@@ -6,12 +6,13 @@ from explorer.analysis.costs import cost_figure, mean_cost, most_cost, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Point
 from explorer.analysis.scoring.combine import combine
+from explorer.analysis.scoring.signals import leaves, signal_values
 from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.convention import CostAxis
-from explorer.spec import Averaging, Candidate, Cascade, Single, Stage
+from explorer.spec import Candidate, Cascade, Signal, Stage, averaging_of
 
-Memo = dict[tuple[Stage, str], tuple[np.ndarray, np.ndarray]]
-"""Answers of stages already combined, by stage and split; start with an empty one."""
+Memo = dict[tuple[Stage, str, Signal | None], np.ndarray]
+"""Of stages already combined, by stage and split: decisions (None) and signals; start with an empty one."""
 
 
 def candidate_decisions(
@@ -19,8 +20,9 @@ def candidate_decisions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what a candidate decides on a split, and at which stage each example left.
 
-    An example leaves a cascade at the first stage whose confidence is at least the threshold, and
-    takes that stage's answer.
+    An example leaves a cascade at the first stage whose exit signal reaches the threshold, and takes
+    that stage's answer. The answer and the signal of a stage that is joined to earlier ones are those of
+    the average over all their members.
 
     Args:
         pool: the members' probabilities.
@@ -35,17 +37,19 @@ def candidate_decisions(
         UsageError: a member is not in the pool, or no such split.
     """
     memo = {} if memo is None else memo
-    stages = stages_of(design)
-    decisions, confidence = _stage_answers(pool, stages[0], split, memo)
-    left_at = np.zeros(len(decisions), dtype=np.int64)
     if not isinstance(design, Cascade):
-        return decisions, left_at
+        decisions = _decisions(pool, design, split, memo)
+        return decisions, np.zeros(len(decisions), dtype=np.int64)
+    first, *later = design.combined
+    decisions = _decisions(pool, first, split, memo)
+    left_at = np.zeros(len(decisions), dtype=np.int64)
     stays = np.ones(len(decisions), dtype=bool)
-    for number, (leave, stage) in enumerate(zip(design.exits, stages[1:], strict=True), start=1):
-        stays &= ~(confidence >= leave.threshold)
-        answers, confidence = _stage_answers(pool, stage, split, memo)
-        decisions = np.where(stays, answers, decisions)
+    before = first
+    for number, (leave, stage) in enumerate(zip(design.exits, later, strict=True), start=1):
+        stays &= ~leaves(_signal(pool, before, split, leave.signal, memo), leave)
+        decisions = np.where(stays, _decisions(pool, stage, split, memo), decisions)
         left_at[stays] = number
+        before = stage
     return decisions, left_at
 
 
@@ -84,9 +88,19 @@ def reached_counts(left_at: np.ndarray, stages: int) -> tuple[int, ...]:
     return tuple(int((left_at >= stage).sum()) for stage in range(stages))
 
 
-def _stage_answers(pool: Pool, stage: Stage, split: str, memo: Memo) -> tuple[np.ndarray, np.ndarray]:
-    if (stage, split) not in memo:
-        probabilities, _ = pool.arrays(split)
-        averaging = Averaging.MEAN if isinstance(stage, Single) else stage.averaging
-        memo[stage, split] = combine(probabilities[pool.rows(stage.members)], averaging)
-    return memo[stage, split]
+def _decisions(pool: Pool, stage: Stage, split: str, memo: Memo) -> np.ndarray:
+    if (stage, split, None) not in memo:
+        answers, confidence = combine(_probabilities(pool, stage, split), averaging_of(stage))
+        memo[stage, split, None], memo[stage, split, Signal.P] = answers, confidence
+    return memo[stage, split, None]
+
+
+def _signal(pool: Pool, stage: Stage, split: str, signal: Signal, memo: Memo) -> np.ndarray:
+    if (stage, split, signal) not in memo:
+        chance = _probabilities(pool, stage, split)
+        memo[stage, split, signal] = signal_values(signal, chance, averaging_of(stage))
+    return memo[stage, split, signal]
+
+
+def _probabilities(pool: Pool, stage: Stage, split: str) -> np.ndarray:
+    return np.asarray(pool.arrays(split)[0][pool.rows(stage.members)])

@@ -11,58 +11,45 @@ from explorer.analysis.result import Front, Point, SearchedDesign
 from explorer.analysis.scoring.combine import EXACT, near_ties
 from explorer.analysis.scoring.score import Memo, evaluate
 from explorer.analysis.scoring.tables import answer_table
-from explorer.analysis.search.gates import Gates, find_gates
+from explorer.analysis.search.gates import find_gates
 from explorer.analysis.search.pareto import pareto_front
-from explorer.analysis.search.scan import BestCascades, Scan, scan
-from explorer.analysis.search.space import StageSets, design_order, plan_search, stage_sets
+from explorer.analysis.search.plan import Space, plan_search
+from explorer.analysis.search.scan import BestCascades, Scan, cascade_of, scan
+from explorer.analysis.search.space import StageSets, design_order, stage_sets
 from explorer.convention import CostAxis
-from explorer.spec import Averaging, Candidate, CandidateKind, Cascade, Ensemble, Exit
+from explorer.spec import Averaging, Candidate, CandidateKind, Ensemble
 
-MAX_DESIGNS = 40_000_000_000
-"""Default limit of a search: well under a minute on two idle cores."""
+EVERYTHING = Space()
 _CLOUD = 2_800
 """About how many dominated designs to keep for drawing."""
 
 
-def search(
-    pool: Pool,
-    axis: CostAxis,
-    *,
-    max_members: int = 4,
-    averaging: Averaging = Averaging.MEAN,
-    cascades: bool = True,
-    max_designs: int = MAX_DESIGNS,
-    notes: Sequence[str] = (),
-) -> Front:
+def search(pool: Pool, axis: CostAxis, space: Space = EVERYTHING, *, notes: Sequence[str] = ()) -> Front:
     """Find the Pareto front of cost and accuracy on ``select``, and score it on ``report``.
 
-    Searched exactly: every single, every ensemble of 2 to ``max_members`` distinct members, and every
-    cascade from one member to another or to such an ensemble, at every threshold that tells ``select``
-    examples apart. A cut at which nobody or everybody leaves is left out: it is the second or the
-    first stage alone. Of designs with equal accuracy and cost the one with fewer members stays, then
-    the first by text (`space.design_order`). Labels of ``report`` have no influence on which designs
-    are found.
+    Searched exactly: every single, every ensemble of distinct members, and every cascade of two stages, at
+    every threshold that tells ``select`` examples apart, as large as ``space`` says. The second stage
+    answers alone, or where it would hold all members of the first, as the average of both. A cut at which
+    nobody or everybody leaves is left out: it is the second or the first stage alone. Of designs with
+    equal accuracy and cost the one with fewer members stays, then the first by text
+    (`space.design_order`). Labels of ``report`` have no influence on which designs are found.
 
     Args:
         pool: members, labels and costs; its axis must be ``axis``.
         axis: the cost kind, and device.
-        max_members: largest ensemble, alone or as a second stage.
-        averaging: the rule of all ensembles.
-        cascades: whether to search cascades.
-        max_designs: limit of the search (see `space.plan_search`); what it leaves out is in the notes.
+        space: the designs to look at; what its limit leaves out is in the notes.
         notes: what the caller already left out (see `explorer.analysis.pool.load_pool`).
 
     Raises:
-        UsageError: ``max_members`` or ``max_designs`` out of range.
         ConventionError: the pool holds costs of another axis.
     """
     pool.check_axis(axis)
-    counts = len(pool.members), len(pool.select_labels)
-    plan = plan_search(*counts, max_members=max_members, cascades=cascades, max_designs=max_designs)
+    averaging = space.averaging
+    plan = plan_search(space, len(pool.members), len(pool.select_labels))
     sets = stage_sets(pool, plan.ensemble_size, averaging)
     seconds = sets.count_up_to(plan.second_size)
     table = answer_table(pool.select, pool.select_labels, averaging)
-    gates = find_gates(pool, table, sets, range(len(pool.members))) if seconds else None
+    gates = find_gates(pool, table, sets, plan.first_size, space.signals) if seconds else None
     found = scan(table, sets, gates, seconds, kind=axis.kind, sample=_CLOUD // 2)
     memo: Memo = {}
     fronts = {
@@ -104,7 +91,7 @@ def _fronts(sets: StageSets, found: Scan) -> dict[CandidateKind, list[tuple[Cand
     front = exist[pareto_front(best.cost[exist], exist)]
     if len(front) and found.gates is not None:
         chosen[CandidateKind.CASCADE] = [
-            (_cascade(sets, found.gates, *best.design[right].tolist()), int(right)) for right in front
+            (cascade_of(sets, found.gates, *best.design[right].tolist()), int(right)) for right in front
         ]
     return chosen
 
@@ -112,11 +99,6 @@ def _fronts(sets: StageSets, found: Scan) -> dict[CandidateKind, list[tuple[Cand
 def _distilled(sets: StageSets) -> list[int]:
     """Return the rows of the members that learned from an ensemble."""
     return [row for row, member in enumerate(sets.members) if member.distilled]
-
-
-def _cascade(sets: StageSets, gates: Gates, gate: int, second: int, step: int) -> Cascade:
-    threshold = gates.cuts[gate].threshold(gates.cut_of(gate, step))
-    return Cascade((sets.stage(int(gates.sets[gate])), sets.stage(second)), (Exit(threshold),))
 
 
 def _checked_point(pool: Pool, design: Candidate, right: int, memo: Memo) -> Point:
@@ -157,7 +139,7 @@ def _cloud(pool: Pool, sets: StageSets, found: Scan, front: set[Candidate]) -> t
     if found.gates is not None:
         for gate, second, step, right in found.sample.tolist():
             leavers = found.gates.cuts[gate].leavers[found.gates.cut_of(gate, step)]
-            design = _cascade(sets, found.gates, gate, second, step)
+            design = cascade_of(sets, found.gates, gate, second, step)
             picked.append((design, mean_cost(pool, design, (examples, examples - int(leavers))), right))
     return tuple(
         SearchedDesign(design=str(design), kind=design.kind, cost=cost, accuracy=right / examples)

@@ -1,4 +1,4 @@
-"""First stages of cascades, each with the order in which its confidence lets examples leave."""
+"""First stages of cascades, each with the order in which a signal lets its examples leave."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import numpy as np
 
 from explorer.analysis.pool import Pool
 from explorer.analysis.scoring.cascade import Cuts, cuts
-from explorer.analysis.scoring.combine import combine
+from explorer.analysis.scoring.signals import signal_values
 from explorer.analysis.scoring.tables import AnswerTable
 from explorer.analysis.search.space import StageSets
-from explorer.spec import Averaging
+from explorer.spec import Averaging, Exit, Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,8 +23,10 @@ class Gates:
 
     sets: np.ndarray
     """Set of members of each gate, int64 ``[gate]``."""
+    signals: tuple[Signal, ...]
+    """What each gate's examples leave by."""
     cuts: tuple[Cuts, ...]
-    """On all examples."""
+    """On all examples, by rising certainty: of an entropy its negative."""
     right: np.ndarray
     """Whether the stage is right, uint8 ``[gate, place]``: undecided examples by falling confidence."""
     order: np.ndarray
@@ -47,13 +49,33 @@ class Gates:
         """Return which of the gate's cuts its ``step`` is."""
         return int(self.cut[self.bounds[gate] + step])
 
+    def exit(self, gate: int, step: int) -> Exit:
+        """Return the gate's exit at a step."""
+        threshold = self.cuts[gate].threshold(self.cut_of(gate, step))
+        signal = self.signals[gate]
+        return Exit(-threshold if signal is Signal.ENTROPY else threshold, signal)
 
-def find_gates(pool: Pool, table: AnswerTable, sets: StageSets, chosen: Sequence[int]) -> Gates:
-    """Order ``select`` by the confidence of each of the ``chosen`` sets of members."""
-    confidence_cuts = tuple(cuts(_confidence(pool, sets, index)) for index in chosen)
+
+def find_gates(
+    pool: Pool, table: AnswerTable, sets: StageSets, first_size: int, signals: Sequence[Signal]
+) -> Gates | None:
+    """Order ``select`` by each signal of every set of at most ``first_size`` members.
+
+    None where there is no gate: agreement, alone, needs sets of two members.
+    """
+    asked = [
+        (index, signal)
+        for index in range(sets.count_up_to(first_size))
+        for signal in signals
+        if signal is not Signal.AGREEMENT or sets.sizes[index] > 1
+    ]
+    if not asked:
+        return None
+    chosen = [index for index, _ in asked]
+    confidence_cuts = tuple(cuts(_certainty(pool, sets, index, signal)) for index, signal in asked)
     place_of = np.full(table.examples, -1, np.int32)
     place_of[table.undecided] = np.arange(len(table.undecided), dtype=np.int32)
-    answered = table.right(sets.rows[list(chosen)])
+    answered = table.right(sets.rows[chosen])
     right, order, steps = [], [], []
     for cut, row in zip(confidence_cuts, answered, strict=True):
         falling = place_of[cut.order]
@@ -63,6 +85,7 @@ def find_gates(pool: Pool, table: AnswerTable, sets: StageSets, chosen: Sequence
         steps.append(_steps(cut, left))
     return Gates(
         sets=np.asarray(chosen, dtype=np.int64),
+        signals=tuple(signal for _, signal in asked),
         cuts=confidence_cuts,
         right=np.stack(right),
         order=np.stack(order),
@@ -73,10 +96,11 @@ def find_gates(pool: Pool, table: AnswerTable, sets: StageSets, chosen: Sequence
     )
 
 
-def _confidence(pool: Pool, sets: StageSets, index: int) -> np.ndarray:
-    rows = [row for row in sets.rows[index] if row >= 0]
+def _certainty(pool: Pool, sets: StageSets, index: int, signal: Signal) -> np.ndarray:
+    rows = sets.rows[index][: sets.sizes[index]].tolist()
     averaging = Averaging.MEAN if len(rows) == 1 else sets.averaging
-    return combine(pool.select[rows], averaging)[1]
+    values = signal_values(signal, pool.select[rows], averaging)
+    return -values if signal is Signal.ENTROPY else values
 
 
 def _steps(cut: Cuts, left: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,11 +8,12 @@ import numpy as np
 from explorer.analysis.scoring.margins import Margins
 from explorer.analysis.scoring.tables import AnswerTable
 from explorer.analysis.search.gates import Gates
-from explorer.analysis.search.pair_costs import affine_costs
+from explorer.analysis.search.handover import Handovers, handovers, second_stages
 from explorer.analysis.search.scan_kernels import NO_KEY, scan_cascades
-from explorer.analysis.search.space import StageSets
+from explorer.analysis.search.space import SIGNALS, StageSets
 from explorer.analysis.search.subsets import in_threads, subset_counts
 from explorer.convention import CostKind
+from explorer.spec import Cascade
 
 _SETS_A_TASK = 256
 """Sets of members scored in one go: their right answers stay in a core's cache."""
@@ -28,7 +29,7 @@ class BestCascades:
     key: np.ndarray
     """Order among equal costs, int64 ``[right]``."""
     design: np.ndarray
-    """(gate, second stage, step) int32 ``[right, 3]``"""
+    """(gate, set that answers second, step) int32 ``[right, 3]``"""
 
     @staticmethod
     def empty(examples: int) -> "BestCascades":
@@ -108,13 +109,28 @@ def right_counts(table: AnswerTable, sets: StageSets) -> np.ndarray:
     return np.concatenate(list(in_threads(work, range(0, len(sets.rows), _SETS_A_TASK))))
 
 
+def cascade_of(sets: StageSets, gates: Gates, gate: int, second: int, step: int) -> Cascade:
+    """Return the cascade from a gate, left at a step, to the set that answers second."""
+    first = gates.sets[gate : gate + 1]
+    stage, joined = second_stages(sets, first, slice(second, second + 1))
+    stages = (sets.stage(int(first[0])), sets.stage(int(stage[0, 0])))
+    return Cascade(stages, (gates.exit(gate, step),), (bool(joined[0, 0]),))
+
+
+def order_keys(sets: StageSets, gates: Gates, given: Handovers) -> np.ndarray:
+    """Return `space.design_order` but for the thresholds as one integer, int64 ``[gate, second]``."""
+    many = len(sets.rows)
+    key = sets.sizes[gates.sets, None] + sets.sizes[given.stage]
+    key = (key * many + sets.text_rank[gates.sets, None]) * many + sets.text_rank[given.stage]
+    signals = np.array([SIGNALS.index(signal) for signal in gates.signals])
+    return np.asarray((key * 2 + given.joined) * len(SIGNALS) + signals[:, None])
+
+
 def _seconds(table: AnswerTable, sets: StageSets, gates: Gates, chosen: slice, kind: CostKind) -> tuple:
-    base, slope = affine_costs(kind, sets, gates.sets, chosen)
-    # fewer members first, then the first stage's text, then the second's: one integer
-    members = sets.sizes[gates.sets, None] + sets.sizes[chosen]
-    first_rank = sets.text_rank[gates.sets, None]
-    key = (members * len(sets.rows) + first_rank) * len(sets.rows) + sets.text_rank[chosen]
-    return table.right(sets.rows[chosen]), np.arange(chosen.start, chosen.stop), key, base, slope
+    given = handovers(kind, sets, gates.sets, chosen)
+    answers = table.right(sets.rows[chosen])
+    key = order_keys(sets, gates, given)
+    return answers, np.arange(chosen.start, chosen.stop), key, given.base, given.slope
 
 
 def _stride(gates: int, seconds: int, sample: int) -> int:

@@ -1,4 +1,4 @@
-"""Which designs a search looks at: sets of members, and how far a limit lets it go."""
+"""Sets of members, and the order between designs that are equally good."""
 
 from dataclasses import dataclass
 from itertools import chain, combinations
@@ -9,9 +9,9 @@ import numpy as np
 from explorer.accounting.compose import ensemble_costs
 from explorer.analysis.costs import stages_of
 from explorer.analysis.pool import Pool
-from explorer.analysis.scoring.combine import MOST_MEMBERS
-from explorer.errors import UsageError
-from explorer.spec import Averaging, Candidate, Cascade, Member, Stage, ensemble
+from explorer.spec import Averaging, Candidate, Cascade, Member, Signal, Stage, ensemble
+
+SIGNALS = tuple(Signal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,6 +34,28 @@ class StageSets:
     def stage(self, index: int) -> Stage:
         """Return set ``index`` as a stage of a design."""
         return ensemble([self.members[row] for row in self.rows[index] if row >= 0], self.averaging)
+
+    def index_of(self, rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """Return where sets stand here, int64 ``[set]``.
+
+        Args:
+            rows: member indices, ascending, int ``[set, slot]``; only the first slots of each count.
+            sizes: how many of them, int ``[set]``.
+        """
+        many, slots = len(self.members), self.rows.shape[1]
+        # passed[r, c]: sets of r members after one of those before c (the combinatorial number system)
+        passed = np.zeros((slots, many + 1), np.int64)
+        for after in range(slots):
+            passed[after, 1:] = np.cumsum([comb(many - 1 - first, after) for first in range(many)])
+        index = np.searchsorted(self.sizes, sizes, side="left").astype(np.int64)
+        before = np.full(len(rows), -1)
+        for slot in range(slots):
+            counts = slot < sizes
+            after = np.where(counts, sizes - 1 - slot, 0)
+            here = np.where(counts, rows[:, slot], 0)
+            index += np.where(counts, passed[after, here] - passed[after, before + 1], 0)
+            before = np.where(counts, here, before)
+        return index
 
     def count_up_to(self, size: int) -> int:
         """Return how many sets have at most ``size`` members; they are the first ones."""
@@ -70,67 +92,18 @@ def stage_sets(pool: Pool, largest: int, averaging: Averaging) -> StageSets:
     )
 
 
-def design_order(design: Candidate) -> tuple[int, tuple[str, ...], tuple[float, ...]]:
+def design_order(design: Candidate) -> tuple:
     """Return the key that decides between designs of equal accuracy and cost.
 
-    Fewer members first (one that runs twice counts twice), then the stages' text, then lower thresholds.
+    Fewer members first (one that runs twice counts twice), then the stages' text, then a last stage that
+    answers alone before an average, then signals in the order of `explorer.spec.Signal`, then thresholds
+    that let more leave.
     """
     texts = tuple(str(stage) for stage in stages_of(design))
-    exits = design.exits if isinstance(design, Cascade) else ()
-    return len(design.members), texts, tuple(leave.threshold for leave in exits)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How large the sets of members may be."""
-
-    ensemble_size: int
-    second_size: int
-    """Of a cascade's second stage; 0 means that no cascade is searched."""
-    notes: tuple[str, ...]
-
-
-def plan_search(members: int, examples: int, *, max_members: int, cascades: bool, max_designs: int) -> Plan:
-    """Choose set sizes so that the search stays within a limit, and say what that leaves out.
-
-    Args:
-        members: members of the pool.
-        examples: examples on ``select``.
-        max_members: largest ensemble asked for.
-        cascades: whether cascades are asked for.
-        max_designs: most designs to score; a pair of stages counts as one cascade an example, and an
-            ensemble, which cannot share the work, as much.
-
-    Raises:
-        UsageError: ``max_members`` or ``max_designs`` is below 1, or ``max_members`` above 127.
-    """
-    if not 1 <= max_members <= MOST_MEMBERS:
-        raise UsageError(f"max_members must be 1 to {MOST_MEMBERS}, got {max_members}")
-    if max_designs < 1:
-        raise UsageError(f"max_designs must be at least 1, got {max_designs}")
-    wanted = min(max_members, members)
-
-    def largest(weight: int, limit: int) -> int:
-        fits = 0
-        while (
-            fits < limit and sum(comb(members, size) for size in range(1, fits + 2)) * weight <= max_designs
-        ):
-            fits += 1
-        return fits
-
-    notes = []
-    ensemble_size = max(1, largest(examples, wanted))
-    if ensemble_size < wanted:
-        notes.append(
-            f"ensembles of at most {ensemble_size} members were searched, not {wanted}: "
-            f"with {members} members more would pass the limit of {max_designs:,} designs"
-        )
-    second_size = largest(members * examples, ensemble_size) if cascades else 0
-    if cascades and second_size == 0:
-        notes.append(f"no cascades were searched: they would pass the limit of {max_designs:,} designs")
-    elif cascades and second_size < ensemble_size:
-        notes.append(
-            f"second stages of cascades of at most {second_size} members were searched, not "
-            f"{ensemble_size}: more would pass the limit of {max_designs:,} designs"
-        )
-    return Plan(ensemble_size=ensemble_size, second_size=second_size, notes=tuple(notes))
+    if not isinstance(design, Cascade):
+        return len(design.members), texts, (), (), ()
+    signals = tuple(SIGNALS.index(leave.signal) for leave in design.exits)
+    lowest = tuple(
+        -leave.threshold if leave.signal is Signal.ENTROPY else leave.threshold for leave in design.exits
+    )
+    return len(design.members), texts, design.joined, signals, lowest

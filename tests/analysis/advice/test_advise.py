@@ -11,6 +11,7 @@ from explorer.analysis.pool import Pool
 from explorer.analysis.result import Advice, Point, Verdict
 from explorer.analysis.scoring.score import candidate_decisions, evaluate
 from explorer.analysis.search.exact import search
+from explorer.analysis.search.plan import Space
 from explorer.analysis.search.space import design_order
 from explorer.analysis.statistics.bootstrap import paired_interval, tells
 from explorer.analysis.statistics.compare import compare
@@ -65,7 +66,7 @@ def part_that_does(pool: Pool, leader: Point, advice: Advice) -> Point:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(pools(max_members=3, max_examples=6), st.sampled_from([1.0, 2.5, 4.0, 6.0, 40.0]), st.floats(0, 1))
 def test_choice_is_the_best_of_everything_searched(pool: Pool, limit: float, share: float) -> None:
-    front = search(pool, pool.axis, max_members=2)
+    front = search(pool, pool.axis, Space(max_members=2))
     points = all_points(pool)
     for question in (budget(limit), Target(share)):
         advice = advise(pool, front, question)
@@ -156,7 +157,7 @@ def same_answers(copies: int, wrong: int, n: int = 300) -> Pool:
 def test_cannot_tell_when_the_difference_is_within_noise() -> None:
     """Three examples of 300 decide between a single and what is cheaper: nobody can tell."""
     pool = same_answers(3, wrong=3)
-    front = search(pool, pool.axis, cascades=False)
+    front = search(pool, pool.axis, Space(cascades=False))
     advice = advise(pool, front, budget(100))
     assert str(advice.answer.design) == "net02@8#0"
     assert advice.runner_up.kind is CandidateKind.ENSEMBLE
@@ -167,7 +168,7 @@ def test_cannot_tell_when_the_difference_is_within_noise() -> None:
 
 def test_can_tell_when_it_is_not() -> None:
     pool = same_answers(3, wrong=60)
-    advice = advise(pool, search(pool, pool.axis, cascades=False), budget(100))
+    advice = advise(pool, search(pool, pool.axis, Space(cascades=False)), budget(100))
     assert not advice.cannot_tell
     assert advice.comparisons[0].verdict is Verdict.BETTER
     assert advice.cheaper is advice.answer

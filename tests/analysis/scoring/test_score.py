@@ -1,6 +1,10 @@
+from fractions import Fraction
+from math import log
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from strategies import make_pool, pools, simulated_pool
 
 from explorer.accounting.compose import cascade_cost, ensemble_cost
@@ -10,24 +14,53 @@ from explorer.analysis.scoring.score import candidate_decisions, evaluate, reach
 from explorer.convention import Basis, CostAxis
 from explorer.errors import ConventionError, InputDataError, UsageError
 from explorer.record import CostFigure
-from explorer.spec import Cascade, Exit, Single, ensemble, parse_design
+from explorer.spec import Cascade, Exit, Signal, Single, ensemble, parse_design
 
 POOL = simulated_pool(models=3, seeds=2, select=101, report=211)
 THREE = "net0@8#0 -> [p>=0.6] mean(net1@8#0, net1@8#1) -> [p>=0.55] net2@8#1"
 
 
+RICHER = (
+    "net0@8#0 -> [margin>=0.4] mean(net1@8#0, net1@8#1) -> [agreement>=1.0] net2@8#1",
+    "net0@8#0 -> [entropy<=0.7] + net1@8#0 -> [margin>=0.3] + net2@8#1",
+    "net0@8#0 -> [p>=0.6] + mean(net0@8#1, net0@8#1) -> [agreement>=0.9] + net1@8#0"
+    " -> [entropy<=1.2] net2@8#0",
+    "net2@8#0 -> [entropy<=0.3] net0@8#0 -> [p>=0.5] + mean(net0@8#0, net1@8#0)",
+)
+
+
 def by_example(pool: Pool, design: Cascade, split: str) -> tuple[list[int], list[int]]:
-    """A cascade as a person would run it: one example, one stage after the other."""
+    """A cascade as a person would run it, in fractions: one example, one stage after the other."""
     chance, _ = pool.arrays(split)
     decided, left = [], []
     for e in range(chance.shape[1]):
+        ran: list[list[Fraction]] = []
         for number, stage in enumerate(design.stages):
-            mean = np.mean([chance[pool.members.index(m), e].astype(float) for m in stage.members], axis=0)
-            if number == len(design.exits) or mean.max() >= design.exits[number].threshold:
-                decided.append(int(mean.argmax()))
+            if not (number and design.joined[number - 1]):
+                ran = []
+            ran += [[Fraction(float(p)) for p in chance[pool.members.index(m), e]] for m in stage.members]
+            mean = [sum(column) / len(ran) for column in zip(*ran, strict=True)]
+            answer = mean.index(max(mean))
+            if number == len(design.exits) or sure(design.exits[number], mean, ran, answer):
+                decided.append(answer)
                 left.append(number)
                 break
     return decided, left
+
+
+def sure(leave: Exit, mean: list[Fraction], ran: list[list[Fraction]], answer: int) -> bool:
+    first, second, *_ = sorted(mean, reverse=True)
+    if leave.signal is Signal.ENTROPY:
+        shares = [float(p / sum(mean)) for p in mean] if sum(mean) else [1 / len(mean)] * len(mean)
+        entropy = -sum(p * log(p) for p in shares if p)
+        assert abs(entropy - leave.threshold) > 1e-12, "too close to tell by floats: choose another threshold"
+        return entropy <= leave.threshold
+    value = {
+        Signal.P: first,
+        Signal.MARGIN: first - second,
+        Signal.AGREEMENT: Fraction(sum(row.index(max(row)) == answer for row in ran), len(ran)),
+    }[leave.signal]
+    return float(value) >= leave.threshold
 
 
 @pytest.mark.parametrize("split", ["select", "report"])
@@ -37,6 +70,52 @@ def test_three_stages_with_an_ensemble_inside_run_as_defined(split: str) -> None
     wanted = by_example(POOL, design, split)
     assert (decisions.tolist(), left.tolist()) == wanted
     assert set(wanted[1]) == {0, 1, 2}, "the test must use all stages"
+
+
+@pytest.mark.parametrize("text", RICHER)
+def test_every_signal_replacing_and_averaging_runs_as_defined(text: str) -> None:
+    design = parse_design(text)
+    decisions, left = candidate_decisions(POOL, design, "report")
+    wanted = by_example(POOL, design, "report")
+    assert (decisions.tolist(), left.tolist()) == wanted
+    assert set(wanted[1]) == set(range(len(design.stages))), "the test must use all stages"
+
+
+@settings(max_examples=150, deadline=None)
+@given(pools(max_members=3), st.data())
+def test_any_cascade_runs_as_defined_also_at_ties(pool: Pool, data: st.DataObject) -> None:
+    names = st.lists(st.sampled_from(pool.members), min_size=1, max_size=3)
+    stages = tuple(data.draw(st.lists(names.map(ensemble), min_size=2, max_size=3)))
+    joined = tuple(data.draw(st.booleans()) for _ in stages[1:])
+    design = Cascade(stages, (Exit(0.5),) * len(joined), joined)
+    exits = []
+    for stage in design.combined[:-1]:
+        known = [s for s in Signal if s is not Signal.AGREEMENT or len(set(stage.members)) > 1]
+        signal = data.draw(st.sampled_from(known))
+        # entropies no mean of the drawn levels has; of the others, values that occur
+        levels = (
+            [0.1234567, 0.4321, 0.87654321] if signal is Signal.ENTROPY else [0, 0.25, 1 / 3, 0.5, 2 / 3, 1]
+        )
+        exits.append(Exit(data.draw(st.sampled_from(levels)), signal))
+    design = Cascade(stages, tuple(exits), joined)
+    memo = {}
+    for _ in range(2):  # the second time from memory
+        decisions, left = candidate_decisions(pool, design, "report", memo=memo)
+        assert (decisions.tolist(), left.tolist()) == by_example(pool, design, "report")
+
+
+def test_a_joined_stage_adds_its_own_members_to_the_cost() -> None:
+    point = evaluate(POOL, parse_design("net0@8#0 -> [p>=0.6] + mean(net0@8#0, net1@8#0)"), POOL.axis)
+    assert point.worst_cost == 1007 + 1007 + 3007, "a member of two stages runs in both, joined or not"
+    assert point.cost.value == pytest.approx(1007 + (1007 + 3007) * point.reached[1])
+
+
+def test_averaging_all_the_way_is_the_ensemble() -> None:
+    design = parse_design("net0@8#0 -> [p>=1] + net1@8#0 -> [margin>=1] + net2@8#1")
+    decisions, left = candidate_decisions(POOL, design, "report")
+    whole, _ = candidate_decisions(POOL, parse_design("mean(net0@8#0, net1@8#0, net2@8#1)"), "report")
+    assert np.array_equal(decisions[left == 2], whole[left == 2])
+    assert (left == 2).mean() > 0.9
 
 
 def test_point_of_three_stages() -> None:

@@ -2,23 +2,36 @@
 
 import itertools
 from fractions import Fraction
+from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from strategies import make_pool, pools, simulated_pool
 
 from explorer.analysis.pool import Pool
 from explorer.analysis.scoring.combine import combine
 from explorer.analysis.scoring.score import evaluate
+from explorer.analysis.scoring.signals import leaves, signal_values
 from explorer.analysis.search.exact import search
-from explorer.analysis.search.space import design_order, plan_search
+from explorer.analysis.search.plan import Space, plan_search
+from explorer.analysis.search.space import design_order
 from explorer.convention import Composition, CostAxis
 from explorer.errors import ConventionError, UsageError
-from explorer.spec import Averaging, Candidate, CandidateKind, Cascade, Exit, Single, ensemble, parse_design
+from explorer.spec import (
+    Averaging,
+    Candidate,
+    CandidateKind,
+    Cascade,
+    Exit,
+    Signal,
+    averaging_of,
+    ensemble,
+    parse_design,
+)
 
-SLOW = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def decisions_of(pool: Pool, members: tuple, averaging: Averaging) -> list[int]:
@@ -50,31 +63,46 @@ def composed(pool: Pool, stages: list[tuple], share: Fraction) -> Fraction:
     return sum(s * sum(cost[m] for m in stage) for s, stage in zip(shares, stages, strict=False))
 
 
-def every_design(pool: Pool, most: int, averaging: Averaging, cascades: bool) -> dict[Candidate, tuple]:
+def every_design(pool: Pool, space: Space) -> dict[Candidate, tuple]:
     """Every design with (cost, right answers) on select; one threshold per way to split the examples."""
-    examples, labels = pool.select.shape[1], pool.select_labels.tolist()
+    labels = pool.select_labels.tolist()
+    most, rule = min(space.max_members, len(pool.members)), space.averaging
     sets = [s for n in range(1, most + 1) for s in itertools.combinations(pool.members, n)]
-    answers = {s: decisions_of(pool, s, averaging) for s in sets}
+    answers = {s: decisions_of(pool, s, rule) for s in sets}
     scored: dict[Candidate, tuple] = {}
     for members in sets:
         right = sum(a == t for a, t in zip(answers[members], labels, strict=True))
-        scored[ensemble(members, averaging)] = (composed(pool, [members], Fraction(1)), right)
-    for first, second in itertools.product(pool.members, sets) if cascades else ():
-        if second == (first,):
+        scored[ensemble(members, rule)] = (composed(pool, [members], Fraction(1)), right)
+    gates = [s for s in sets if len(s) <= space.first_members] if space.cascades else []
+    for first, second, signal in itertools.product(gates, sets, space.signals):
+        if second == first or (signal is Signal.AGREEMENT and len(first) == 1):
             continue
-        sure = [float(max(row)) for row in pool.select[pool.members.index(first)]]
-        levels = sorted(set(sure))
-        for low, high in itertools.pairwise(levels):
-            threshold = (low + high) / 2
+        rest = tuple(m for m in second if m not in first)
+        # what joins must average alike, and a single member is a mean of one
+        alike = rule is Averaging.MEAN or min(len(first), len(rest)) > 1
+        joined = set(first) < set(second) and alike
+        stages = first, rest if joined else second
+        sure = certainty(pool, first, signal, rule)
+        for low, high in itertools.pairwise(sorted(set(sure))):
+            if high - low <= 1e-12:
+                continue  # rounding
+            middle = (low + high) / 2
             taken = [
-                a if p >= threshold else b
-                for a, b, p in zip(answers[first,], answers[second], sure, strict=True)
+                a if c >= middle else b for a, b, c in zip(answers[first], answers[second], sure, strict=True)
             ]
-            stay = Fraction(sum(p < threshold for p in sure), examples)
+            stay = Fraction(sum(c < middle for c in sure), len(labels))
             right = sum(a == t for a, t in zip(taken, labels, strict=True))
-            design = Cascade((Single(first), ensemble(second, averaging)), (Exit(threshold),))
-            scored[design] = (composed(pool, [(first,), second], stay), right)
+            leave = Exit(abs(middle), signal)
+            design = Cascade(tuple(ensemble(stage, rule) for stage in stages), (leave,), (joined,))
+            scored[design] = (composed(pool, list(stages), stay), right)
     return scored
+
+
+def certainty(pool: Pool, members: tuple, signal: Signal, averaging: Averaging) -> list[float]:
+    """The signal of each select example, an entropy as its negative."""
+    rows = [pool.members.index(m) for m in members]
+    values = signal_values(signal, pool.select[rows], averaging if len(rows) > 1 else Averaging.MEAN)
+    return (-values if signal is Signal.ENTROPY else values).tolist()
 
 
 def brute_front(scored: dict[Candidate, tuple]) -> list[Candidate]:
@@ -91,17 +119,18 @@ def brute_front(scored: dict[Candidate, tuple]) -> list[Candidate]:
 
 
 def shape(pool: Pool, design: Candidate) -> tuple:
-    """A design up to the exact place of its threshold: stages, and who leaves on select."""
+    """A design up to the exact place of its threshold: stages, signal, and who leaves on select."""
     if not isinstance(design, Cascade):
         return (str(design),)
-    sure = pool.select[pool.members.index(design.stages[0].members[0])].max(axis=1)
-    leaves = tuple((sure.astype(float) >= design.exits[0].threshold).tolist())
-    return (*map(str, design.stages), leaves)
+    first, leave = design.stages[0], design.exits[0]
+    values = signal_values(leave.signal, pool.select[pool.rows(first.members)], averaging_of(first))
+    who = tuple(leaves(values, leave).tolist())
+    return (*map(str, design.stages), design.joined, leave.signal, who)
 
 
-def check_against_brute_force(pool: Pool, most: int, averaging: Averaging, cascades: bool) -> None:
-    front = search(pool, pool.axis, max_members=most, averaging=averaging, cascades=cascades)
-    scored = every_design(pool, min(most, len(pool.members)), averaging, cascades)
+def check_against_brute_force(pool: Pool, space: Space) -> None:
+    front = search(pool, pool.axis, space)
+    scored = every_design(pool, space)
     wanted = brute_front(scored)
     assert [shape(pool, p.design) for p in front.points] == [shape(pool, d) for d in wanted]
     for kind in CandidateKind:
@@ -123,31 +152,40 @@ def check_against_brute_force(pool: Pool, most: int, averaging: Averaging, casca
 @SLOW
 @given(pools(), st.integers(1, 4), st.booleans())
 def test_front_is_exactly_that_of_brute_force(pool: Pool, most: int, cascades: bool) -> None:
-    check_against_brute_force(pool, most, Averaging.MEAN, cascades)
+    check_against_brute_force(pool, Space(max_members=most, cascades=cascades))
+
+
+@SLOW
+@given(pools(), st.lists(st.sampled_from(Signal), min_size=1, unique=True), st.integers(1, 3))
+def test_front_over_exit_signals_and_larger_first_stages(
+    pool: Pool, signals: list[Signal], first_members: int
+) -> None:
+    assume(signals != [Signal.AGREEMENT] or first_members > 1)
+    check_against_brute_force(pool, Space(max_members=3, first_members=first_members, signals=tuple(signals)))
 
 
 @SLOW
 @given(pools(axis="parameters"))
 def test_front_where_every_member_is_held_once(pool: Pool) -> None:
-    check_against_brute_force(pool, 3, Averaging.MEAN, True)
+    check_against_brute_force(pool, Space(max_members=3, first_members=2))
 
 
 @SLOW
 @given(pools(axis="activation_peak_bytes"))
 def test_front_where_the_largest_member_counts(pool: Pool) -> None:
-    check_against_brute_force(pool, 3, Averaging.MEAN, True)
+    check_against_brute_force(pool, Space(max_members=3, first_members=2))
 
 
 @SLOW
 @given(pools(), st.sampled_from([Averaging.VOTE, Averaging.GEOMETRIC, Averaging.LOGIT]))
 def test_front_under_other_averaging_rules(pool: Pool, averaging: Averaging) -> None:
-    check_against_brute_force(pool, 4, averaging, True)
+    check_against_brute_force(pool, Space(first_members=3, averaging=averaging))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_front_of_a_lifelike_pool(seed: int) -> None:
     pool = simulated_pool(models=2, seeds=2, select=23, report=11, classes=5, seed=seed)
-    check_against_brute_force(pool, 4, Averaging.MEAN, True)
+    check_against_brute_force(pool, Space(first_members=2, signals=tuple(Signal)))
 
 
 def test_many_tasks_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +200,7 @@ def test_many_tasks_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_every_figure_of_a_point_is_recomputed_by_plain_numpy() -> None:
     pool = simulated_pool(models=3, seeds=3, select=211, report=307, seed=2)
-    front = search(pool, pool.axis, max_members=3)
+    front = search(pool, pool.axis, Space(max_members=3))
     assert set(front.fronts_by_kind) == {*CandidateKind} - {CandidateKind.DISTILLED}
     for point in {p for points in front.fronts_by_kind.values() for p in points}:
         for split, accuracy in (("select", point.select_accuracy), ("report", point.accuracy.value)):
@@ -255,11 +293,11 @@ def test_equal_designs_the_smaller_then_the_first_by_text() -> None:
 
 def test_limits_are_kept_and_said() -> None:
     pool = simulated_pool(models=3, seeds=2, select=41, report=17)
-    front = search(pool, pool.axis, max_designs=2000, notes=("from the caller",))
+    front = search(pool, pool.axis, Space(max_designs=2000), notes=("from the caller",))
     assert front.notes[0] == "from the caller"
     assert any("second stages of cascades of at most" in note for note in front.notes)
     assert all(len(p.design.stages[1].members) <= 2 for p in front.fronts_by_kind[CandidateKind.CASCADE])
-    tiny = search(pool, pool.axis, max_designs=1)
+    tiny = search(pool, pool.axis, Space(max_designs=1))
     assert tiny.searched[CandidateKind.CASCADE] == tiny.searched[CandidateKind.ENSEMBLE] == 0
     assert any("no cascades were searched" in note for note in tiny.notes)
     assert any("ensembles of at most 1 members" in note for note in tiny.notes)
@@ -267,27 +305,42 @@ def test_limits_are_kept_and_said() -> None:
 
 def test_a_limit_never_changes_what_lies_within_it() -> None:
     pool = simulated_pool(models=3, seeds=2, select=41, report=17)
-    limited = search(pool, pool.axis, max_designs=2000)
+    limited = search(pool, pool.axis, Space(max_designs=2000))
     size = max(len(p.design.stages[1].members) for p in limited.fronts_by_kind[CandidateKind.CASCADE])
-    same = search(pool, pool.axis, max_members=size)
+    same = search(pool, pool.axis, Space(max_members=size))
     assert limited.fronts_by_kind[CandidateKind.CASCADE] == same.fronts_by_kind[CandidateKind.CASCADE]
 
 
-@pytest.mark.parametrize(("members", "limit"), [(20, 4_000_000_000), (50, 4_000_000_000), (200, 10**9)])
-def test_plan_stays_within_its_limit(members: int, limit: int) -> None:
-    from math import comb
+@pytest.mark.parametrize("limit", [10**6, 10**8, 4_000_000_000, 10**11])
+@pytest.mark.parametrize(("members", "first_members"), [(1, 1), (20, 1), (20, 3), (50, 2), (200, 2)])
+def test_plan_stays_within_its_limit(members: int, first_members: int, limit: int) -> None:
+    space = Space(first_members=first_members, signals=(Signal.P, Signal.MARGIN), max_designs=limit)
+    plan = plan_search(space, members, 2000)
 
-    cuts = members * 2000
-    plan = plan_search(members, 2000, max_members=4, cascades=True, max_designs=limit)
+    def sets(size: int) -> int:
+        return sum(comb(members, n) for n in range(1, size + 1))
 
-    def designs(size: int, weight: int) -> int:
-        return weight * sum(comb(members, n) for n in range(1, size + 1))
+    def cascades(first: int, second: int) -> int:
+        return sets(first) * sets(second) * 2 * 2000
 
-    assert designs(plan.ensemble_size, 2000) <= limit
-    assert designs(plan.second_size, cuts) <= limit
-    assert plan.ensemble_size == 4 or designs(plan.ensemble_size + 1, 2000) > limit
-    assert plan.second_size == plan.ensemble_size or designs(plan.second_size + 1, cuts) > limit
-    assert bool(plan.notes) == ((plan.ensemble_size, plan.second_size) != (4, 4))
+    wanted = min(4, members)
+    assert plan.ensemble_size == 1 or sets(plan.ensemble_size) * 2000 <= limit
+    assert plan.ensemble_size == wanted or sets(plan.ensemble_size + 1) * 2000 > limit
+    assert plan.second_size == 0 or cascades(plan.first_size, plan.second_size) <= limit
+    assert plan.second_size == plan.ensemble_size or cascades(1, plan.second_size + 1) > limit
+    first = min(first_members, plan.ensemble_size)
+    assert plan.first_size in (0, first) or cascades(plan.first_size + 1, plan.second_size) > limit
+    sizes = plan.ensemble_size, plan.second_size, plan.first_size
+    assert bool(plan.notes) == (sizes != (wanted, wanted, min(first_members, wanted)))
+
+
+def test_a_stage_that_holds_the_first_runs_the_rest_only() -> None:
+    pool = simulated_pool(models=3, seeds=2, select=200, report=50)
+    front = search(pool, pool.axis, Space(max_members=2))
+    joined = [p.design for p in front.fronts_by_kind[CandidateKind.CASCADE] if any(p.design.joined)]
+    assert joined
+    for design in joined:
+        assert not set(design.stages[0].members) & set(design.stages[1].members)
 
 
 def test_wrong_questions_are_refused() -> None:
@@ -295,14 +348,22 @@ def test_wrong_questions_are_refused() -> None:
     with pytest.raises(ConventionError, match="costs of macs, not of parameters"):
         search(pool, CostAxis.parse("parameters"))
     with pytest.raises(UsageError, match="max_members must be 1 to 127, got 0"):
-        search(pool, pool.axis, max_members=0)
+        search(pool, pool.axis, Space(max_members=0))
+    with pytest.raises(UsageError, match="first_members must be 1 to max_members"):
+        search(pool, pool.axis, Space(max_members=2, first_members=3))
+    with pytest.raises(UsageError, match="agreement needs first stages of 2 members"):
+        search(pool, pool.axis, Space(signals=(Signal.AGREEMENT,)))
+    with pytest.raises(UsageError, match="exit signals, got"):
+        search(pool, pool.axis, Space(signals=()))
     with pytest.raises(UsageError, match="max_designs must be at least 1, got 0"):
-        search(pool, pool.axis, max_designs=0)
+        search(pool, pool.axis, Space(max_designs=0))
     with pytest.raises(UsageError, match="unknown member 'net7@8#0'"):
         evaluate(pool, parse_design("net7@8#0"), pool.axis)
 
 
 def test_near_ties_are_said_for_floating_rules_only() -> None:
     pool = simulated_pool(models=2, seeds=2, select=31, report=11)
-    assert any("near-ties" in note for note in search(pool, pool.axis, averaging=Averaging.LOGIT).notes)
-    assert not search(pool, pool.axis, averaging=Averaging.VOTE).notes
+    assert any(
+        "near-ties" in note for note in search(pool, pool.axis, Space(averaging=Averaging.LOGIT)).notes
+    )
+    assert not search(pool, pool.axis, Space(averaging=Averaging.VOTE)).notes
