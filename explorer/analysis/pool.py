@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from explorer.analysis.loading import check_sizes, find_costs, find_members, plain_names
+from explorer.analysis.loading import Found, check_sizes, find_costs, find_members, plain_names
 from explorer.analysis.result import PoolSummary
 from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.convention import Basis, CostAxis, same_basis_or_raise
@@ -184,12 +184,7 @@ def load_pools(
         raise UsageError(f"no member of {dataset} has a cost on all of {', '.join(map(str, axes))}")
     stored = sorted(shared, key=names.__getitem__)
     check_sizes(found, stored)
-    splits = []
-    for number, split in enumerate(SPLITS):
-        arrays = [store.probabilities(found.records[member][number]) for member in stored]
-        labels = store.labels(dataset, split, found.split_digest)
-        splits.append((MemberArrays(arrays), np.array(labels, dtype=np.int64)))
-    (select, select_labels), (report, report_labels) = splits
+    (select, select_labels), (report, report_labels) = _read_splits(store, dataset, found, stored)
     summary = PoolSummary(
         dataset=dataset,
         split_digest=found.split_digest,
@@ -213,6 +208,18 @@ def load_pools(
         for axis, costs in zip(axes, figures, strict=True)
     )
     return pools, tuple(notes)
+
+
+def _read_splits(
+    store: Store, dataset: str, found: Found, stored: Sequence[Member]
+) -> list[tuple[MemberArrays, np.ndarray]]:
+    """Return probabilities ``[member, example, class]`` and labels ``[example]`` of each split."""
+    splits = []
+    for number, split in enumerate(SPLITS):
+        arrays = [store.probabilities(found.records[member][number]) for member in stored]
+        labels = store.labels(dataset, split, found.split_digest)
+        splits.append((MemberArrays(arrays), np.array(labels, dtype=np.int64)))
+    return splits
 
 
 def _check_split(

@@ -66,7 +66,7 @@ def command(
         document, text = _one(search_arguments, store_url, dataset, aim or asked[0], CostAxis.parse(cost))
     else:
         raise UsageError(
-            "give --budget, e.g. 'macs<=4M', --target, e.g. 'accuracy>=0.97', or --mistake-price"
+            "give either --budget, e.g. 'macs<=4M', or --target, e.g. 'accuracy>=0.97', or --mistake-price"
         )
     if as_json:
         print_json(document)

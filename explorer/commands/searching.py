@@ -61,6 +61,50 @@ class SearchArguments:
         return replace(self, mix_recipes=len(named) > 1)
 
 
+_OPTIONS = [
+    click.option(
+        "--max-members",
+        default=4,
+        show_default=True,
+        type=click.IntRange(1, 8),
+        help="Largest ensemble searched.",
+    ),
+    click.option(
+        "--averaging",
+        default=Averaging.MEAN.value,
+        show_default=True,
+        type=click.Choice([rule.value for rule in Averaging]),
+        help="How an ensemble combines its members.",
+    ),
+    click.option(
+        "--first-members",
+        default=1,
+        show_default=True,
+        type=click.IntRange(1, 8),
+        help="Largest first stage of a cascade searched.",
+    ),
+    click.option(
+        "--signal",
+        "signals",
+        multiple=True,
+        default=(Signal.P.value,),
+        show_default=True,
+        type=click.Choice([signal.value for signal in Signal]),
+        help="What an example may leave a cascade's first stage by; may be given several times.",
+    ),
+    click.option(
+        "--max-designs",
+        default=4_000_000_000,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Limit of the search; what it leaves out is said.",
+    ),
+    click.option("--no-cascades", is_flag=True, help="Search singles and ensembles only."),
+    recipe_option,
+    mix_recipes_option,
+]
+
+
 def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what is searched; the command gets them as ``search_arguments``."""
 
@@ -82,49 +126,6 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
         )
         return function(search_arguments=arguments, **options)
 
-    for option in reversed(
-        [
-            click.option(
-                "--max-members",
-                default=4,
-                show_default=True,
-                type=click.IntRange(1, 8),
-                help="Largest ensemble searched.",
-            ),
-            click.option(
-                "--averaging",
-                default=Averaging.MEAN.value,
-                show_default=True,
-                type=click.Choice([rule.value for rule in Averaging]),
-                help="How an ensemble combines its members.",
-            ),
-            click.option(
-                "--first-members",
-                default=1,
-                show_default=True,
-                type=click.IntRange(1, 8),
-                help="Largest first stage of a cascade searched.",
-            ),
-            click.option(
-                "--signal",
-                "signals",
-                multiple=True,
-                default=(Signal.P.value,),
-                show_default=True,
-                type=click.Choice([signal.value for signal in Signal]),
-                help="What an example may leave a cascade's first stage by; may be given several times.",
-            ),
-            click.option(
-                "--max-designs",
-                default=4_000_000_000,
-                show_default=True,
-                type=click.IntRange(1),
-                help="Limit of the search; what it leaves out is said.",
-            ),
-            click.option("--no-cascades", is_flag=True, help="Search singles and ensembles only."),
-            recipe_option,
-            mix_recipes_option,
-        ]
-    ):
+    for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped

@@ -50,13 +50,13 @@ class MemberArrays:
     @overload
     def __getitem__(self, which: slice) -> "MemberArrays": ...
     @overload
-    def __getitem__(self, which: list[int]) -> np.ndarray: ...
-    def __getitem__(self, which: int | np.integer | slice | list[int]) -> "np.ndarray | MemberArrays":
+    def __getitem__(self, which: list[int] | np.ndarray) -> np.ndarray: ...
+    def __getitem__(self, which: int | np.integer | slice | list[int] | np.ndarray) -> object:
         if isinstance(which, slice):
             return MemberArrays(self._rows[which])
-        if isinstance(which, list):
-            return np.stack([self._rows[row] for row in which])
-        return self._rows[which]
+        if isinstance(which, int | np.integer):
+            return self._rows[which]
+        return np.stack([self._rows[row] for row in which])
 
     def __array__(self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.stack(self._rows).astype(dtype or self.dtype, copy=False)

@@ -49,8 +49,7 @@ def certify(sets: np.ndarray, held: tuple, labels: np.ndarray, classes: int) -> 
         leaders int32 ``[set, example]``, the class with the largest lower bound; uint8, whether it is
         certain to win; int8, whether the true class wins: 1 yes, 0 no, -1 cannot tell.
     """
-    values, ids, true, caps = held
-    examples, k = len(labels), values.shape[2]
+    examples = len(labels)
     leaders = np.empty((len(sets), examples), np.int32)
     certain = np.empty((len(sets), examples), np.uint8)
     right = np.empty((len(sets), examples), np.int8)
@@ -61,26 +60,7 @@ def certify(sets: np.ndarray, held: tuple, labels: np.ndarray, classes: int) -> 
     for q in range(len(sets)):
         for e in range(examples):
             label = labels[e]
-            touched[0], count = label, 1
-            listed[label] = True
-            cap = 0
-            for slot in range(sets.shape[1]):
-                m = sets[q, slot]
-                if m < 0:
-                    break
-                cap += caps[m, e]
-                lower[label] += true[m, e]
-                slack[label] += caps[m, e]
-                for place in range(k):
-                    c = ids[m, e, place]
-                    if c == label:
-                        continue
-                    if not listed[c]:
-                        listed[c] = True
-                        touched[count] = c
-                        count += 1
-                    lower[c] += values[m, e, place]
-                    slack[c] += caps[m, e]
+            count, cap = _add_up(sets[q], e, label, held, (lower, slack, listed, touched))
             # the first class in nobody's list: of equal upper bounds it is the one that wins ties
             other = 0
             while other < classes and listed[other]:
@@ -100,6 +80,32 @@ def certify(sets: np.ndarray, held: tuple, labels: np.ndarray, classes: int) -> 
                 c = touched[place]
                 lower[c], slack[c], listed[c] = 0, 0, False
     return leaders, certain, right
+
+
+@njit(nogil=True, cache=True)
+def _add_up(members: np.ndarray, e: int, label: int, held: tuple, bounds: tuple) -> tuple:
+    """Add up one example's values and caps; return how many classes were met, and the sum of the caps."""
+    values, ids, true, caps = held
+    lower, slack, listed, touched = bounds
+    touched[0], count, cap = label, 1, 0
+    listed[label] = True
+    for m in members:
+        if m < 0:
+            break
+        cap += caps[m, e]
+        lower[label] += true[m, e]
+        slack[label] += caps[m, e]
+        for place in range(values.shape[2]):
+            c = ids[m, e, place]
+            if c == label:
+                continue
+            if not listed[c]:
+                listed[c] = True
+                touched[count] = c
+                count += 1
+            lower[c] += values[m, e, place]
+            slack[c] += caps[m, e]
+    return count, cap
 
 
 @njit(nogil=True, cache=True)

@@ -206,9 +206,12 @@ def test_every_figure_of_a_point_is_recomputed_by_plain_numpy() -> None:
         for split, accuracy in (("select", point.select_accuracy), ("report", point.accuracy.value)):
             chance, labels = pool.arrays(split)
             stages = getattr(point.design, "stages", (point.design,))
+            answering = [list(stage.members) for stage in stages]
+            if any(getattr(point.design, "joined", ())):
+                answering[1] += answering[0]
             means = [
-                np.mean([chance[pool.members.index(m)].astype(np.float64) for m in s.members], axis=0)
-                for s in stages
+                np.mean([chance[pool.members.index(m)].astype(np.float64) for m in members], axis=0)
+                for members in answering
             ]
             decided, stays = means[0].argmax(axis=1), np.zeros(len(labels), bool)
             if len(stages) == 2:
