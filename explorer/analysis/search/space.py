@@ -45,8 +45,8 @@ class StageSets:
         many, slots = len(self.members), self.rows.shape[1]
         # passed[r, c]: sets of r members after one of those before c (the combinatorial number system)
         passed = np.zeros((slots, many + 1), np.int64)
-        for after in range(slots):
-            passed[after, 1:] = np.cumsum([comb(many - 1 - first, after) for first in range(many)])
+        for size in range(slots):
+            passed[size, 1:] = np.cumsum([comb(many - 1 - first, size) for first in range(many)])
         index = np.searchsorted(self.sizes, sizes, side="left").astype(np.int64)
         before = np.full(len(rows), -1)
         for slot in range(slots):
