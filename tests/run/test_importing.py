@@ -11,6 +11,7 @@ from explorer.analysis.pool import load_pool
 from explorer.analysis.result import Verdict
 from explorer.analysis.scoring.score import evaluate
 from explorer.analysis.search.exact import search
+from explorer.analysis.search.plan import Space
 from explorer.analysis.statistics.compare import compare
 from explorer.convention import Basis, CostAxis
 from explorer.data.predictions import Asked
@@ -316,7 +317,7 @@ def test_a_weak_network_is_not_worth_averaging_in(store, real) -> None:
     pool, notes = load_pool(store, "cifar10-test", macs)
     budget = Budget(macs, 1e9)
 
-    plain = advise(pool, search(pool, macs, cascades=False, notes=notes), budget)
+    plain = advise(pool, search(pool, macs, Space(cascades=False), notes=notes), budget)
     assert plain.answer is not None
     assert plain.answer.design == parse_design("wideresnet-16-4-cifar-10#0")
     assert plain.comparisons[0].verdict is Verdict.BETTER

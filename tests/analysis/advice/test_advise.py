@@ -180,10 +180,10 @@ def test_chosen_on_select_although_report_says_otherwise() -> None:
     flipped = make_pool(
         pool.select, pool.select_labels, pool.report[[2, 1, 0]], pool.report_labels, pool.costs.tolist()
     )
-    advice = advise(flipped, search(flipped, flipped.axis, cascades=False), budget(100))
+    advice = advise(flipped, search(flipped, flipped.axis, Space(cascades=False)), budget(100))
     assert str(advice.answer.design) == "net02@8#0"
     assert advice.answer.regret == pytest.approx(0.2)
-    target = advise(flipped, search(flipped, flipped.axis, cascades=False), Target(0.95))
+    target = advise(flipped, search(flipped, flipped.axis, Space(cascades=False)), Target(0.95))
     assert "on report the answer misses the target" in target.notes
 
 
