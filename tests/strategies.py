@@ -1,6 +1,7 @@
 """Random values of the project for property tests; no test lives here."""
 
 from collections.abc import Sequence
+from itertools import combinations, pairwise, product
 
 import numpy as np
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from explorer.analysis.pool import Pool
 from explorer.analysis.result import PoolSummary
 from explorer.convention import Basis, CostAxis
 from explorer.record import CostFigure
-from explorer.spec import Member
+from explorer.spec import Candidate, Cascade, Exit, Member, Single, ensemble
 
 
 def make_pool(
@@ -114,3 +115,17 @@ def pools(draw: st.DrawFn, *, max_members: int = 4, max_examples: int = 7, axis:
     # seeds 2 and 10: text order is not the order of the members
     names = [Member("net1", 8, 10), Member("net1", 8, 2), Member("net1", 16, 0), Member("net1-x2", 8, 0)]
     return make_pool(*splits, costs, members=sorted(names[:count]), axis=axis)
+
+
+def every_design(pool: Pool, most: int) -> list[Candidate]:
+    """Every set of up to ``most`` members, and every cascade from one member to one, at every cut."""
+    sets = [s for n in range(1, most + 1) for s in combinations(pool.members, n)]
+    designs: list[Candidate] = [ensemble(s) for s in sets]
+    for first, second in product(pool.members, sets):
+        sure = sorted({float(p) for p in pool.select[pool.members.index(first)].max(axis=1)})
+        if second != (first,):
+            # what holds the first stage's member runs the rest only, and averages
+            rest = tuple(member for member in second if member != first)
+            stages, joined = (Single(first), ensemble(rest)), (first in second,)
+            designs += [Cascade(stages, (Exit((a + b) / 2),), joined) for a, b in pairwise(sure)]
+    return designs

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import make_pool, pools, simulated_pool
+from strategies import every_design, make_pool, pools, simulated_pool
 
 from explorer.analysis.advice.advise import advise, crossovers, fits
 from explorer.analysis.pool import Pool
@@ -18,7 +18,7 @@ from explorer.analysis.statistics.compare import compare
 from explorer.convention import CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.question import Budget, Target
-from explorer.spec import Candidate, CandidateKind, Cascade, Exit, Single, ensemble
+from explorer.spec import CandidateKind, Cascade, Single
 
 LIFELIKE = simulated_pool(models=4, seeds=3, select=360, report=539, seed=1)
 FRONT = search(LIFELIKE, LIFELIKE.axis)
@@ -33,18 +33,7 @@ def ask(limit: float) -> Advice:
 
 
 def all_points(pool: Pool) -> list[Point]:
-    """Every design of up to two members with every threshold, scored the plain way."""
-    from itertools import combinations, pairwise, product
-
-    sets = [s for n in (1, 2) for s in combinations(pool.members, n)]
-    designs: list[Candidate] = [ensemble(s) for s in sets]
-    for first, second in product(pool.members, sets):
-        sure = sorted({float(p) for p in pool.select[pool.members.index(first)].max(axis=1)})
-        if second != (first,):
-            designs += [
-                Cascade((Single(first), ensemble(second)), (Exit((a + b) / 2),)) for a, b in pairwise(sure)
-            ]
-    return [evaluate(pool, design, pool.axis) for design in designs]
+    return [evaluate(pool, design, pool.axis) for design in every_design(pool, 2)]
 
 
 def part_that_does(pool: Pool, leader: Point, advice: Advice) -> Point:

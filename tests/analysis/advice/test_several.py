@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import make_pool, pools, simulated_pool
+from strategies import every_design, make_pool, pools, simulated_pool
 
 from explorer.analysis.advice.advise import advise
 from explorer.analysis.advice.several import RELAXED, Needs, best_under, on_axis
@@ -25,7 +25,7 @@ from explorer.convention import Basis, CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.question import Budget, Target
 from explorer.record import CostFigure
-from explorer.spec import Candidate, CandidateKind, Cascade, Exit, Single, ensemble
+from explorer.spec import Candidate, CandidateKind
 
 AXES = ("macs", "parameters", "latency@cpu", "activation_peak_bytes")
 
@@ -38,18 +38,6 @@ def priced(pool: Pool, axis: str, costs: Sequence[float]) -> Pool:
 
 def budget(text: str) -> Budget:
     return Budget.parse(text)
-
-
-def all_designs(pool: Pool) -> list[Candidate]:
-    sets = [s for n in (1, 2) for s in combinations(pool.members, n)]
-    designs: list[Candidate] = [ensemble(s) for s in sets]
-    for first, second in product(pool.members, sets):
-        sure = sorted({float(p) for p in pool.select[pool.members.index(first)].max(axis=1)})
-        if second != (first,):
-            designs += [
-                Cascade((Single(first), ensemble(second)), (Exit((a + b) / 2),)) for a, b in pairwise(sure)
-            ]
-    return designs
 
 
 @dataclass(frozen=True)
@@ -85,7 +73,7 @@ def test_best_of_each_kind_is_that_of_all_designs(pool: Pool, data: st.DataObjec
     needs = Needs(budgets=budgets, target=None if share is None else Target(share))
     found = best_under(costed, needs, Space(max_members=2))
 
-    points = [[scored(each, design) for each in costed] for design in all_designs(pool)]
+    points = [[scored(each, design) for each in costed] for design in every_design(pool, 2)]
 
     def rank(of: list) -> tuple:
         costs = [round(p.select_cost, 9) for p in of]
