@@ -189,8 +189,8 @@ def part_of(pool: Pool, members: int) -> Pool:
         pool,
         summary=summary,
         members=pool.members[kept],
-        select=pool.select[kept],
-        report=pool.report[kept],
+        select=np.asarray(pool.select[kept]),
+        report=np.asarray(pool.report[kept]),
         cost_figures=pool.cost_figures[kept],
     )
 
