@@ -34,7 +34,7 @@ from explorer.analysis.search.space import stage_sets
 from explorer.analysis.search.subsets import subset_counts
 from explorer.convention import Basis, CostAxis
 from explorer.record import CostFigure
-from explorer.spec import Averaging, Member
+from explorer.spec import Averaging, Member, Signal
 from explorer.store import Store
 
 REPEATS = 3
@@ -153,7 +153,8 @@ def cascade_front(pool: Pool) -> tuple[np.ndarray, int]:
     """Return (cost of all examples, right answers) along the front of all pairs, and how many were scored."""
     table = answer_table(pool.select, pool.select_labels)
     sets = stage_sets(pool, 1, Averaging.MEAN)
-    gates = find_gates(pool, table, sets, range(len(pool.members)))
+    gates = find_gates(pool, table, sets, 1, (Signal.P,))
+    assert gates is not None
     found = scan(table, sets, gates, len(sets.rows), kind=pool.axis.kind, sample=1)
     exist = np.flatnonzero(np.isfinite(found.best.cost))
     front = exist[pareto_front(found.best.cost[exist], exist)]
