@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from explorer.analysis.costs import stages_of
+from explorer.analysis.advice.parts import first_by_parts
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Advice, Comparison, Crossover, Front, Point, Verdict
 from explorer.analysis.scoring.score import Memo
@@ -14,7 +14,7 @@ from explorer.errors import ConventionError, UsageError
 from explorer.prediction.decision import Verdict as CostVerdict
 from explorer.prediction.decision import decide
 from explorer.question import Budget, Target
-from explorer.spec import Candidate, CandidateKind, Single
+from explorer.spec import CandidateKind
 
 
 def advise(pool: Pool, front: Front, question: Budget | Target) -> Advice:
@@ -116,24 +116,9 @@ def _parts_first(
     """Put a part of the best design in front that is no dearer, nor told from the whole on ``select``."""
     if not isinstance(question, Budget) or not ranked:
         return ranked, ()
-    best = ranked[0]
-    for other in sorted(ranked[1:], key=lambda point: len(point.design.members)):
-        if other.design not in _parts(best.design) or other.select_cost > best.select_cost:
-            continue
-        ahead = compare(pool, best.design, other.design, split="select", memo=memo)
-        if ahead.verdict is Verdict.CANNOT_TELL:
-            note = (
-                f"{best.design} was {100 * ahead.difference.value:.2f} points ahead on the examples it was "
-                f"chosen on, too little to tell it from its own part {other.design}, which costs no more"
-            )
-            return [other, *(point for point in ranked if point is not other)], (note,)
-    return ranked, ()
-
-
-def _parts(design: Candidate) -> set[Candidate]:
-    """Return the designs that ``design`` has as its stages or members, itself left out."""
-    parts: set[Candidate] = {*stages_of(design), *map(Single, design.members)}
-    return parts - {design}
+    dearer = [point.select_cost > ranked[0].select_cost for point in ranked]
+    place, notes = first_by_parts(pool, [point.design for point in ranked], dearer, memo)
+    return [ranked[place], *ranked[:place], *ranked[place + 1 :]], notes
 
 
 def _cheaper(ranked: Sequence[Point], comparisons: Sequence[Comparison]) -> Point | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from explorer.analysis.advice.parts import first_by_parts
 from explorer.analysis.advice.several_search import ANY, Questions, search_under
-from explorer.analysis.costs import stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Comparison, Point, Verdict
 from explorer.analysis.scoring.score import Memo, evaluate
@@ -20,7 +20,7 @@ from explorer.analysis.statistics.compare import compare
 from explorer.convention import CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.question import Budget, Target
-from explorer.spec import Candidate, CandidateKind, Single
+from explorer.spec import Candidate, CandidateKind
 
 RELAXED = (1.1, 1.25, 2.0)
 """By what each budget is multiplied in turn, to see what that would buy."""
@@ -210,20 +210,13 @@ def _ranked(
     ranked = sorted(best.values(), key=lambda offer: _preference(needs, offer))
     if needs.target is not None or not ranked:
         return ranked, ()
-    whole = ranked[0]
-    parts = {*stages_of(whole.design), *map(Single, whole.design.members)} - {whole.design}
-    for other in sorted(ranked[1:], key=lambda offer: len(offer.design.members)):
-        dearer = any(other.points[a].select_cost > whole.points[a].select_cost for a in whole.points)
-        if other.design not in parts or dearer:
-            continue
-        ahead = compare(pools[0], whole.design, other.design, split="select", memo=memo)
-        if ahead.verdict is Verdict.CANNOT_TELL:
-            note = (
-                f"{whole.design} was {100 * ahead.difference.value:.2f} points ahead on the examples it was "
-                f"chosen on, too little to tell it from its own part {other.design}, which costs no more"
-            )
-            return [other, *(offer for offer in ranked if offer is not other)], (note,)
-    return ranked, ()
+    axes, whole = ranked[0].points, ranked[0]
+    dearer = [
+        any(offer.points[axis].select_cost > whole.points[axis].select_cost for axis in axes)
+        for offer in ranked
+    ]
+    place, notes = first_by_parts(pools[0], [offer.design for offer in ranked], dearer, memo)
+    return [ranked[place], *ranked[:place], *ranked[place + 1 :]], notes
 
 
 def _answer(
