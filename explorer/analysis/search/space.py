@@ -1,5 +1,6 @@
 """Sets of members, and the order between designs that are equally good."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from math import comb
@@ -12,6 +13,7 @@ from explorer.analysis.pool import Pool
 from explorer.spec import Averaging, Candidate, Cascade, Member, Signal, Stage, ensemble
 
 SIGNALS = tuple(Signal)
+_LARGEST_KEY = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,7 +31,7 @@ class StageSets:
     costs: np.ndarray
     """float64 ``[set]``, in the unit of the pool's axis."""
     text_rank: np.ndarray
-    """Place of the set's text among the texts of its size, int64 ``[set]``."""
+    """Place of the set's text among the texts of all sets, int64 ``[set]``."""
 
     def stage(self, index: int) -> Stage:
         """Return set ``index`` as a stage of a design."""
@@ -65,31 +67,47 @@ class StageSets:
 def stage_sets(pool: Pool, largest: int, averaging: Averaging) -> StageSets:
     """Enumerate all sets of 1 to ``largest`` members of the pool with their costs."""
     count = len(pool.members)
-    texts = np.array([str(member) for member in pool.members])
-    rank_of = np.empty(count, dtype=np.int64)
-    rank_of[np.argsort(texts)] = np.arange(count)
-    rows, sizes, ranks, prices = [], [], [], []
+    blocks, sizes, prices = [], [], []
     for size in range(1, largest + 1):
         flat = chain.from_iterable(combinations(range(count), size))
         block = np.fromiter(flat, dtype=np.int32).reshape(-1, size)
-        # texts of one size compare as the texts of their members, in the order written
-        order = np.lexsort(rank_of[block].T[::-1])
-        rank = np.empty(len(block), dtype=np.int64)
-        rank[order] = np.arange(len(block))
         padding = np.full((len(block), largest - size), -1, dtype=np.int32)
-        rows.append(np.concatenate([block, padding], axis=1))
+        blocks.append(np.concatenate([block, padding], axis=1))
         sizes.append(np.full(len(block), size))
-        ranks.append(rank)
         prices.append(ensemble_costs(pool.axis.kind, pool.costs[block]))
+    rows = np.concatenate(blocks)
     return StageSets(
         members=pool.members,
         averaging=averaging,
-        rows=np.concatenate(rows),
+        rows=rows,
         sizes=np.concatenate(sizes),
         member_costs=pool.costs,
         costs=np.concatenate(prices),
-        text_rank=np.concatenate(ranks),
+        text_rank=_text_ranks(pool.members, rows, averaging),
     )
+
+
+def _text_ranks(members: Sequence[Member], rows: np.ndarray, averaging: Averaging) -> np.ndarray:
+    """Return each set's place among the texts of all, without writing them: int64 ``[set]``.
+
+    A member alone is written bare, several as ``mean(a, b)``: all of the latter stand together between the
+    former. Among themselves they compare as their members do, in the order written, and what is a
+    beginning of another comes first, since the bracket that closes sorts before the comma.
+    """
+    texts = np.array([str(member) for member in members])
+    rank_of = np.empty(len(members) + 1, dtype=np.int64)
+    rank_of[np.argsort(texts)] = np.arange(1, len(members) + 1)
+    rank_of[-1] = 0  # padding
+    alone = rows[:, 1] < 0 if rows.shape[1] > 1 else np.ones(len(rows), bool)
+    after = texts[rows[:, 0]] > f"{averaging}("
+    key = np.where(alone, np.where(after, 2, 0), 1)
+    for slot in rows.T:
+        if key.max(initial=0) > _LARGEST_KEY // (2 * len(rank_of)):
+            key = np.unique(key, return_inverse=True)[1]
+        key = key * len(rank_of) + rank_of[slot]
+    rank = np.empty(len(rows), dtype=np.int64)
+    rank[np.argsort(key, kind="stable")] = np.arange(len(rows))
+    return rank
 
 
 def design_order(design: Candidate) -> tuple:

@@ -25,6 +25,7 @@ from explorer.spec import (
     CandidateKind,
     Cascade,
     Exit,
+    Member,
     Signal,
     averaging_of,
     ensemble,
@@ -173,6 +174,16 @@ def test_front_where_every_member_is_held_once(pool: Pool) -> None:
 @SLOW
 @given(pools(axis="activation_peak_bytes"))
 def test_front_where_the_largest_member_counts(pool: Pool) -> None:
+    check_against_brute_force(pool, Space(max_members=3, first_members=2))
+
+
+def test_equals_of_other_sizes_go_by_their_text() -> None:
+    # as right and as costly: a single before an average, an average before a single, and all three at once
+    select = np.zeros((3, 3, 4))
+    select[0, 0, 2:] = select[1, 0, 1] = select[1, 0, 3] = select[2, 2, 2] = 0.25
+    members = [Member("net1", 8, 2), Member("net1", 8, 10), Member("net1", 16, 0)]
+    report = np.zeros((3, 1, 4))
+    pool = make_pool(select, [3, 0, 2], report, [0], [1.0] * 3, members=members, axis="activation_peak_bytes")
     check_against_brute_force(pool, Space(max_members=3, first_members=2))
 
 
