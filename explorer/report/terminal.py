@@ -1,6 +1,7 @@
 """What the command line prints: aligned plain text, the same values as the documents."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from explorer.analysis.result import Advice, Comparison, Front, Point, Verdict
 from explorer.convention import CostAxis
@@ -65,7 +66,7 @@ def front_table(front: Front, *, every: bool = False) -> str:
         for kind, n in front.searched.items()
     )
     rows = []
-    for point in front.points if every else _spread(front.points):
+    for point in front.points if every else spread(front.points):
         decimals = share_decimals(point.accuracy.n)
         rows.append(
             (
@@ -93,12 +94,15 @@ def front_table(front: Front, *, every: bool = False) -> str:
     )
 
 
-def _spread(points: Sequence[Point]) -> Sequence[Point]:
-    """Return at most `SHOWN_POINTS` of the points: both ends, and evenly by place between them."""
-    if len(points) <= SHOWN_POINTS:
-        return points
-    step = (len(points) - 1) / (SHOWN_POINTS - 1)
-    return [points[round(i * step)] for i in range(SHOWN_POINTS)]
+_Row = TypeVar("_Row")
+
+
+def spread(rows: Sequence[_Row], most: int = SHOWN_POINTS) -> Sequence[_Row]:
+    """Return at most ``most`` of the rows: both ends, and evenly by place between them."""
+    if len(rows) <= most:
+        return rows
+    step = (len(rows) - 1) / (most - 1)
+    return [rows[round(i * step)] for i in range(most)]
 
 
 def advice_text(advice: Advice) -> str:

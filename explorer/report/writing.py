@@ -27,9 +27,17 @@ def write_info(path: Path, *, front: Front, advice: Advice, evidence: Evidence) 
     """
     if path.suffix not in FORMS:
         raise UsageError(f"a report ends in {', '.join(FORMS)}; got {path.name!r}")
-    if not path.parent.is_dir():
-        raise UsageError(f"no folder {path.parent} to write {path.name} into")
-    text = FORMS[path.suffix](report_info(front, advice, evidence))
+    _check_folder(path)
+    write_text(path, FORMS[path.suffix](report_info(front, advice, evidence)))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; a reader never sees half of it.
+
+    Raises:
+        UsageError: a folder that does not exist.
+    """
+    _check_folder(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -39,3 +47,8 @@ def write_info(path: Path, *, front: Front, advice: Advice, evidence: Evidence) 
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"no folder {path.parent} to write {path.name} into")
