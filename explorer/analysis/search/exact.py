@@ -14,7 +14,7 @@ from explorer.analysis.scoring.tables import answer_table
 from explorer.analysis.search.gates import find_gates
 from explorer.analysis.search.pareto import pareto_front
 from explorer.analysis.search.plan import Space, plan_search
-from explorer.analysis.search.scan import BestCascades, Scan, cascade_of, scan
+from explorer.analysis.search.scan import BestCascades, Scan, cascades_of, scan
 from explorer.analysis.search.space import StageSets, design_order, stage_sets
 from explorer.convention import CostAxis
 from explorer.spec import Averaging, Candidate, CandidateKind, Ensemble
@@ -90,9 +90,8 @@ def _fronts(sets: StageSets, found: Scan) -> dict[CandidateKind, list[tuple[Cand
     exist = np.flatnonzero(np.isfinite(best.cost))
     front = exist[pareto_front(best.cost[exist], exist)]
     if len(front) and found.gates is not None:
-        chosen[CandidateKind.CASCADE] = [
-            (cascade_of(sets, found.gates, *best.design[right].tolist()), int(right)) for right in front
-        ]
+        designs = cascades_of(sets, found.gates, best.design[front])
+        chosen[CandidateKind.CASCADE] = list(zip(designs, front.tolist(), strict=True))
     return chosen
 
 
@@ -137,9 +136,9 @@ def _cloud(pool: Pool, sets: StageSets, found: Scan, front: set[Candidate]) -> t
         for index in (*range(min(singles, most)), *ensembles[ensembles < len(sets.rows)])
     ]
     if found.gates is not None:
-        for gate, second, step, right in found.sample.tolist():
+        designs = cascades_of(sets, found.gates, found.sample[:, :3])
+        for design, (gate, _, step, right) in zip(designs, found.sample.tolist(), strict=True):
             leavers = found.gates.cuts[gate].leavers[found.gates.cut_of(gate, step)]
-            design = cascade_of(sets, found.gates, gate, second, step)
             picked.append((design, mean_cost(pool, design, (examples, examples - int(leavers))), right))
     return tuple(
         SearchedDesign(design=str(design), kind=design.kind, cost=cost, accuracy=right / examples)

@@ -39,13 +39,14 @@ def handovers(kind: CostKind, sets: StageSets, gates: np.ndarray, chosen: slice)
         gates: the first stages, indices of sets, int64 ``[gate]``.
         chosen: the sets that answer second.
     """
-    stage, joined = second_stages(sets, gates, chosen)
+    seconds = np.arange(chosen.start, chosen.stop)[None]
+    stage, joined = second_stages(sets, gates[:, None], seconds)
     first, second = np.broadcast_to(sets.costs[gates, None], stage.shape), sets.costs[stage]
     if kind.composition is Composition.EXPECTED:
         return Handovers(stage=stage, joined=joined, base=first, slope=second)
     if kind.composition is Composition.SUM:
         rows = sets.rows[chosen]
-        again = _among(sets.rows[gates], rows)
+        again = _among(sets.rows[gates][:, None], rows)
         prices = np.where(rows >= 0, sets.member_costs[rows], 0.0)
         # a member of both stages is held once
         whole = first + np.where(again, 0.0, prices).sum(axis=-1)
@@ -54,34 +55,37 @@ def handovers(kind: CostKind, sets: StageSets, gates: np.ndarray, chosen: slice)
     return Handovers(stage=stage, joined=joined, base=whole, slope=np.zeros_like(whole))
 
 
-def second_stages(sets: StageSets, gates: np.ndarray, chosen: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return the set that runs second, int64, and whether it is joined, bool, both ``[gate, second]``.
+def second_stages(sets: StageSets, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the set that runs second, int64, and whether it is joined, bool, both of the two's joint shape.
 
     Args:
         sets: sets of members.
-        gates: the first stages, indices of sets, int64 ``[gate]``.
-        chosen: the sets that answer second.
+        first: the first stages, indices of sets, int64 of any shape.
+        second: the sets that answer second, int64 of a shape that goes with it.
     """
-    again = _among(sets.rows[gates], sets.rows[chosen])
-    sizes, gate_sizes = sets.sizes[chosen], sets.sizes[gates, None]
-    left = sizes - gate_sizes
-    joined = (again.sum(axis=-1) == gate_sizes) & (left > 0)
+    again = _among(sets.rows[first], sets.rows[second])
+    left = sets.sizes[second] - sets.sizes[first]
+    joined = (again.sum(axis=-1) == sets.sizes[first]) & (left > 0)
     if sets.averaging is not Averaging.MEAN:
         # a single member is a mean of one, and joined stages must average alike
-        joined &= (gate_sizes > 1) & (left > 1)
-    stage = np.repeat(np.arange(chosen.start, chosen.stop)[None], len(gates), axis=0)
-    gate, second = np.nonzero(joined)
-    rows = sets.rows[chosen][second]
+        joined &= (sets.sizes[first] > 1) & (left > 1)
+    stage = np.array(np.broadcast_to(second, joined.shape))
+    where = np.nonzero(joined)
+    rows = sets.rows[stage[where]]
     # the members that are left go to the front, in their order
-    order = np.argsort(again[gate, second] | (rows < 0), axis=1, kind="stable")
-    rest = np.take_along_axis(rows, order, axis=1)
-    stage[gate, second] = sets.index_of(rest, left[gate, second])
+    order = np.argsort(again[where] | (rows < 0), axis=1, kind="stable")
+    stage[where] = sets.index_of(np.take_along_axis(rows, order, axis=1), left[where])
     return stage, joined
 
 
-def _among(gates: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """Say which members of the second sets are in the gates, bool ``[gate, second, slot]``."""
-    again = np.zeros((len(gates), *seconds.shape), bool)
-    for slot in range(gates.shape[1]):
-        again |= (seconds[None] == gates[:, slot, None, None]) & (seconds[None] >= 0)
+def _among(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Say which members of the second sets are in the first ones, bool ``[..., slot]``.
+
+    Args:
+        first: member indices, padded with -1, int ``[..., slot]``.
+        second: likewise, of a shape that goes with it.
+    """
+    again = np.zeros(np.broadcast_shapes(first.shape, second.shape), bool)
+    for slot in range(first.shape[-1]):
+        again |= (second == first[..., slot, None]) & (second >= 0)
     return again

@@ -111,10 +111,25 @@ def right_counts(table: AnswerTable, sets: StageSets) -> np.ndarray:
 
 def cascade_of(sets: StageSets, gates: Gates, gate: int, second: int, step: int) -> Cascade:
     """Return the cascade from a gate, left at a step, to the set that answers second."""
-    first = gates.sets[gate : gate + 1]
-    stage, joined = second_stages(sets, first, slice(second, second + 1))
-    stages = (sets.stage(int(first[0])), sets.stage(int(stage[0, 0])))
-    return Cascade(stages, (gates.exit(gate, step),), (bool(joined[0, 0]),))
+    return cascades_of(sets, gates, np.array([[gate, second, step]]))[0]
+
+
+def cascades_of(sets: StageSets, gates: Gates, found: np.ndarray) -> list[Cascade]:
+    """Return the cascades from gates, left at steps, to the sets that answer second.
+
+    Args:
+        sets: sets of members.
+        gates: first stages.
+        found: (gate, second, step) int ``[cascade, 3]``.
+    """
+    firsts = gates.sets[found[:, 0]]
+    stages, joined = second_stages(sets, firsts, found[:, 1].astype(np.int64))
+    return [
+        Cascade((sets.stage(first), sets.stage(stage)), (gates.exit(gate, step),), (plus,))
+        for first, stage, plus, (gate, _, step) in zip(
+            firsts.tolist(), stages.tolist(), joined.tolist(), found.tolist(), strict=True
+        )
+    ]
 
 
 def order_keys(sets: StageSets, gates: Gates, given: Handovers) -> np.ndarray:

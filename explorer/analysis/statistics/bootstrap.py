@@ -9,13 +9,13 @@ resampled with a random generator, seeded.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft, stats
 
 from explorer.analysis.result import Interval
+from explorer.analysis.statistics.binomial import at_most, clopper_pearson, normal_quantile, quantile
 
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2
-_Z = float(stats.norm.ppf(1 - _TAIL))
+_Z = normal_quantile(1 - _TAIL)
 _ROUNDING = 1e-11
 """Slack when a cumulative probability is compared with a percentile."""
 _RESAMPLES = 10_000
@@ -28,7 +28,7 @@ def share_interval(count: int, n: int) -> Interval:
     Percentile bootstrap, exact; the Wilson score interval where every resample would be alike.
     """
     if 0 < count < n:
-        low, high = stats.binom.ppf([_TAIL, 1 - _TAIL], n, count / n) / n
+        low, high = quantile(np.array([_TAIL, 1 - _TAIL]), n, count / n) / n
         return Interval(value=count / n, low=float(low), high=float(high), n=n, method="bootstrap")
     low, high = wilson(count, n)
     return Interval(value=count / n, low=low, high=high, n=n, method="wilson")
@@ -63,7 +63,7 @@ def paired_interval(only_first: int, only_second: int, n: int) -> Interval:
         edge = wilson(0, n)[1]
         return Interval(value=0.0, low=-edge, high=edge, n=n, method="wilson")
     low, high = _trinomial_percentiles(only_first, only_second, n)
-    win_low, win_high = _clopper_pearson(only_first, differing)
+    win_low, win_high = clopper_pearson(only_first, differing, _TAIL)
     sign_low, sign_high = (differing / n * (2 * win - 1) for win in (win_low, win_high))
     widened = sign_low < low or sign_high > high
     return Interval(
@@ -127,23 +127,16 @@ def examples_to_tell(only_first: int, only_second: int, n: int) -> int | None:
 
 def _sign_test_tells(more: int, fewer: int, scale: float) -> bool:
     wins, losses = int(more * scale), int(np.ceil(fewer * scale))
-    return wins > losses and bool(stats.binom.cdf(losses, wins + losses, 0.5) < _TAIL)
-
-
-def _clopper_pearson(count: int, n: int) -> tuple[float, float]:
-    """Return the exact interval of a binomial share (Clopper and Pearson 1934)."""
-    low = 0.0 if count == 0 else float(stats.beta.ppf(_TAIL, count, n - count + 1))
-    high = 1.0 if count == n else float(stats.beta.ppf(1 - _TAIL, count + 1, n - count))
-    return low, high
+    return wins > losses and at_most(losses, wins + losses, 0.5) < _TAIL
 
 
 def _trinomial_percentiles(only_first: int, only_second: int, n: int) -> tuple[float, float]:
     """Return the percentiles of the mean of n draws of +1, -1 and 0, by Fourier inversion."""
-    length = fft.next_fast_len(2 * n + 1, real=False)
+    length = 1 << (2 * n).bit_length()
     angle = 2 * np.pi * np.arange(length) / length
     up, down = only_first / n, only_second / n
     step = (1 - up - down) + up * np.exp(-1j * angle) + down * np.exp(1j * angle)
-    mass = fft.ifft(step**n).real
+    mass = np.fft.ifft(step**n).real
     support = np.arange(-n, n + 1)
     cumulative = np.cumsum(mass[support % length])
     low, high = np.searchsorted(cumulative, [_TAIL - _ROUNDING, 1 - _TAIL - _ROUNDING])
