@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from strategies import make_pool
 
+from explorer.analysis.advice.advise import advise
 from explorer.analysis.pool import Pool
 from explorer.analysis.scoring.combine import combine
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
-from explorer.spec import CandidateKind
+from explorer.convention import CostAxis
+from explorer.question import Budget
+from explorer.spec import Averaging, CandidateKind
+from tests.plain_scoring import check_reported
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +67,27 @@ def test_fast_counts_on_real_predictions(resnets: dict[str, np.ndarray]) -> None
         for s in itertools.combinations(range(6), n)
     )
     assert front.fronts_by_kind[CandidateKind.ENSEMBLE][-1].select_accuracy == best
+
+
+def test_front_of_thirteen_resnets_is_recomputable(resnets: dict[str, np.ndarray]) -> None:
+    pool = pool_of(resnets["probs"], resnets["labels"], [float(9 + k % 5) for k in range(13)], 5000, 20_000)
+    # weak members (33 % right) and strong ones (86 %): what is on the front is still as plain numpy says
+    front = search(pool, pool.axis, Space(max_members=3, first_members=2))
+    assert {CandidateKind.SINGLE, CandidateKind.CASCADE} <= {point.kind for point in front.points}
+    check_reported(pool, front)
+
+
+def test_a_majority_of_weak_members_is_not_recommended() -> None:
+    # Condorcet 1785: members right less than half of the time are wrong together more often than alone
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 2, 12_000)
+    right = rng.random((9, 12_000)) < 0.44
+    tops = np.where(right, labels, 1 - labels)
+    probs = np.where(np.arange(2) == tops[..., None], 0.8, 0.2)
+    pool = pool_of(probs, labels, [1.0] * 9, 4000, 8000)
+    front = search(pool, pool.axis, Space(max_members=5, averaging=Averaging.VOTE, cascades=False))
+    advice = advise(pool, front, Budget(CostAxis.parse("macs"), 100.0))
+    assert advice.answer is not None
+    assert advice.answer.kind is CandidateKind.SINGLE
+    votes = combine(pool.report[:5], Averaging.VOTE)[0]
+    assert np.mean(votes == pool.report_labels) < advice.answer.accuracy.low

@@ -24,6 +24,7 @@ from explorer.spec import CandidateKind, Member, parse_design
 from explorer.store import Store
 from explorer.store.imported import predicted_datasets
 from explorer.ui.queries import axes_of
+from tests.plain_scoring import check_reported
 
 RNG = np.random.default_rng(8)
 LABELS = RNG.integers(0, 3, 60)
@@ -278,6 +279,7 @@ def test_services_with_prices_make_a_cascade_that_beats_the_best_of_them(store, 
 
     pool, notes = load_pool(store, "ferplus", PRICE)
     front = search(pool, PRICE, notes=notes)
+    check_reported(pool, front)
     best_single = front.fronts_by_kind[CandidateKind.SINGLE][-1]
     assert str(best_single.design) == "microsoft#0"
 
