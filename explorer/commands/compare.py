@@ -1,7 +1,5 @@
 """`explorer compare`: two designs on the same examples."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from explorer.commands.common import (
@@ -12,12 +10,9 @@ from explorer.commands.common import (
     print_json,
     store_option,
 )
-from explorer.commands.searching import SearchArguments, search_options
+from explorer.commands.searching import MemberArguments, member_options
 from explorer.convention import CostAxis
 from explorer.spec import parse_design
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("compare", short_help="Two designs, paired on the same examples.")
@@ -25,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("second")
 @dataset_option
 @cost_option
-@search_options
+@member_options
 @store_option
 @json_option
 def command(
@@ -33,7 +28,7 @@ def command(
     second: str,
     dataset: str,
     cost: str,
-    search_arguments: SearchArguments,
+    member_arguments: MemberArguments,
     store_url: str | None,
     as_json: bool,
 ) -> None:
@@ -49,7 +44,7 @@ def command(
     from explorer.report.terminal import comparison_text
 
     with open_store(store_url) as store:
-        pool, _ = search_arguments.covering(store, dataset, designs).pool(store, dataset, axis)
+        pool, _ = member_arguments.covering(store, dataset, designs).pool(store, dataset, axis)
         points = [evaluate(pool, design, axis) for design in designs]
         comparison = compare(pool, *designs)
     if as_json:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -19,35 +19,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchArguments:
-    """What the search options were set to."""
+class MemberArguments:
+    """What the options that say which members may be used were set to."""
 
-    recipe: str | None
-    mix_recipes: bool
-    space: "Space"
+    recipe: str | None = None
+    mix_recipes: bool = False
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     def pool(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, tuple[str, ...]]":
         """Load the members' predictions and costs, with notes on what was left out."""
-        from explorer.analysis.pool import load_pool
-
-        return load_pool(store, dataset, axis, recipe=self.recipe, mix_recipes=self.mix_recipes)
+        (pool,), notes = self.pools(store, dataset, (axis,))
+        return pool, notes
 
     def pools(
         self, store: "Store", dataset: str, axes: Sequence[CostAxis]
     ) -> "tuple[tuple[Pool, ...], tuple[str, ...]]":
         """Load the members that have a cost on every axis: one pool an axis, and notes."""
+        from explorer.analysis.choice import MemberChoice
         from explorer.analysis.pool import load_pools
 
-        return load_pools(store, dataset, axes, recipe=self.recipe, mix_recipes=self.mix_recipes)
+        pools, notes = load_pools(store, dataset, axes, recipe=self.recipe, mix_recipes=self.mix_recipes)
+        pools, chosen = MemberChoice(only=self.only, exclude=self.exclude).of(pools)
+        return pools, notes + chosen
 
-    def search(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, Front]":
-        """Load the pool and search it."""
-        from explorer.analysis.search.exact import search
-
-        pool, notes = self.pool(store, dataset, axis)
-        return pool, search(pool, axis, self.space, notes=notes)
-
-    def covering(self, store: "Store", dataset: str, designs: tuple[Candidate, ...]) -> "SearchArguments":
+    def covering(self, store: "Store", dataset: str, designs: tuple[Candidate, ...]) -> Self:
         """Return these with the recipes that the designs name themselves, unless some were asked for."""
         from explorer.analysis.loading import base_recipes
 
@@ -61,6 +57,36 @@ class SearchArguments:
         return replace(self, mix_recipes=len(named) > 1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchArguments(MemberArguments):
+    """What the search options were set to."""
+
+    space: "Space"
+
+    def search(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, Front]":
+        """Load the pool and search it."""
+        from explorer.analysis.search.exact import search
+
+        pool, notes = self.pool(store, dataset, axis)
+        return pool, search(pool, axis, self.space, notes=notes)
+
+
+_MEMBER_OPTIONS = [
+    recipe_option,
+    mix_recipes_option,
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="NAME",
+        help="Use nothing but this member, model or family; may be given several times.",
+    ),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="NAME",
+        help="Do not use this member, model or family; may be given several times.",
+    ),
+]
 _OPTIONS = [
     click.option(
         "--max-members",
@@ -100,9 +126,26 @@ _OPTIONS = [
         help="Limit of the search; what it leaves out is said.",
     ),
     click.option("--no-cascades", is_flag=True, help="Search singles and ensembles only."),
-    recipe_option,
-    mix_recipes_option,
+    *_MEMBER_OPTIONS,
 ]
+
+
+def _member_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of `MemberArguments` out of a command's options."""
+    return {name: options.pop(name) for name in ("recipe", "mix_recipes", "only", "exclude")}
+
+
+def member_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which members may be used; the command gets them as ``member_arguments``."""
+
+    @functools.wraps(function)
+    def wrapped(**options: Any) -> Any:
+        arguments = MemberArguments(**_member_arguments(options))
+        return function(member_arguments=arguments, **options)
+
+    for option in reversed(_MEMBER_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,9 +164,7 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
             cascades=not options.pop("no_cascades"),
             max_designs=options.pop("max_designs"),
         )
-        arguments = SearchArguments(
-            recipe=options.pop("recipe"), mix_recipes=options.pop("mix_recipes"), space=space
-        )
+        arguments = SearchArguments(space=space, **_member_arguments(options))
         return function(search_arguments=arguments, **options)
 
     for option in reversed(_OPTIONS):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval
@@ -226,7 +226,7 @@ def few_seeds_factor(seeds: int) -> float:
     the truth hold a mean too seldom (at 3 seeds and large scatter in 80 % of simulations instead of 95 %).
     """
     tail = (1 - LEVEL) / 2
-    return float(stats.t.isf(tail, seeds - 1) / stats.norm.isf(tail))
+    return float(stdtrit(seeds - 1, 1 - tail) / ndtri(1 - tail))
 
 
 def seed_effects(found: SeedValues, size: int) -> np.ndarray:
