@@ -8,6 +8,8 @@ one number a member and rival is kept, true class minus rival, in the integers o
 against a rival of higher index.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +23,8 @@ from explorer.spec import Averaging
 
 _BLOCK_BYTES = 2**23
 """Of float16: the integers of a block take twice as much, and so do its classes that can win."""
+_PART_BYTES = 2**28
+"""Of margins that are grouped in one go. Only tables of several hundred MiB have more than one part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,7 +48,7 @@ class Margins:
     """int32 ``[pair]``: 1 where a tie goes to the true class, else 0."""
     groups: np.ndarray
     """(first pair, rivals, examples) of each group, int64 ``[group, 3]``; its pairs are
-    ``[rival, example]``."""
+    ``[rival, example]``. Large tables are grouped part by part: then widths occur again."""
 
     @property
     def members(self) -> int:
@@ -60,6 +64,16 @@ class Margins:
         right = np.empty((len(sets), len(self.undecided)), np.uint8)
         right_of_sets(sets, (self.table, self.bias, self.groups), right)
         return right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """Some of a split's examples: the fields of `Margins`, pairs counted from here."""
+
+    undecided: np.ndarray
+    bias: np.ndarray
+    groups: np.ndarray
+    table: np.ndarray
 
 
 def margins(members: Members, labels: np.ndarray, averaging: Averaging = Averaging.MEAN) -> Margins:
@@ -78,33 +92,47 @@ def margins(members: Members, labels: np.ndarray, averaging: Averaging = Averagi
         raise UsageError(f"margins are exact for {' and '.join(EXACT)} only, got {averaging}")
     examples, _ = check_members(members)
     check_labels(labels, examples)
-    settled, found = [], []
+    settled: list[np.ndarray] = []
+    found: list[tuple[np.ndarray, ...]] = []
+    parts: deque[_Part] = deque()
     for part, probabilities in blocks(members, block_bytes=_BLOCK_BYTES):
         kept = undominated(member_values(probabilities, averaging))
         always, pairs = _pairs(kept, labels[part])
         settled.append(always + part.start)
         found.append((pairs[0] + part.start, *pairs[1:]))
-    example = np.concatenate([pairs[0] for pairs in found])
-    rival = np.concatenate([pairs[1] for pairs in found])
-    bias = np.concatenate([pairs[2] for pairs in found])
-    undecided, groups, place = _grouped(example, rival)
-    table = np.empty((len(members), len(place)), np.int32)
-    start = 0
-    for pairs in found:
-        # one block's columns at a time: the blocks and the whole table need not be held together
-        stop = start + len(pairs[0])
-        table[:, place[start:stop]] = pairs[3]
-        start = stop
-    grouped_bias = np.empty(len(place), np.int32)
-    grouped_bias[place] = bias
+        if sum(pairs[3].nbytes for pairs in found) >= _PART_BYTES:
+            parts.append(_grouped(found))
+            found = []
+    parts.append(_grouped(found))
+    firsts = np.cumsum([0, *(part.table.shape[1] for part in parts)])
     return Margins(
         examples=examples,
         always_right=np.concatenate(settled),
-        undecided=undecided,
-        table=table,
-        bias=grouped_bias,
-        groups=groups,
+        undecided=np.concatenate([part.undecided for part in parts]),
+        bias=np.concatenate([part.bias for part in parts]),
+        groups=np.concatenate(
+            [_moved(part.groups, first) for part, first in zip(parts, firsts, strict=False)]
+        ),
+        table=_side_by_side(parts, len(members)),
     )
+
+
+def _moved(groups: np.ndarray, pairs: int) -> np.ndarray:
+    """Return groups of a part that begins after so many pairs."""
+    return groups + np.array([pairs, 0, 0])
+
+
+def _side_by_side(parts: deque[_Part], members: int) -> np.ndarray:
+    """Join the parts' columns, and let go of each: the parts and the whole are never held together."""
+    if len(parts) == 1:
+        return parts.popleft().table
+    table = np.empty((members, sum(part.table.shape[1] for part in parts)), np.int32)
+    start = 0
+    while parts:
+        part = parts.popleft().table
+        table[:, start : start + part.shape[1]] = part
+        start += part.shape[1]
+    return table
 
 
 def _pairs(kept: tuple, labels: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
@@ -125,8 +153,9 @@ def _pairs(kept: tuple, labels: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarra
     return always, (example, number, bias, table[:, truth[example]] - table[:, rivals])
 
 
-def _grouped(example: np.ndarray, rival: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the examples group by group, the groups, and the place of every pair."""
+def _grouped(found: Sequence[tuple[np.ndarray, ...]]) -> _Part:
+    """Put examples with as many rivals side by side: what `_pairs` returned for one block or several."""
+    example, rival, bias = (np.concatenate([pairs[of] for pairs in found]) for of in range(3))
     distinct, of_pair, widths = np.unique(example, return_inverse=True, return_counts=True)
     by_width = np.lexsort((distinct, widths))
     group_widths, sizes = np.unique(widths, return_counts=True)
@@ -136,5 +165,11 @@ def _grouped(example: np.ndarray, rival: np.ndarray) -> tuple[np.ndarray, np.nda
     rank[by_width] = np.arange(len(distinct))
     group = np.searchsorted(group_widths, widths[of_pair])
     place = starts[group] + rival * sizes[group] + rank[of_pair] - firsts[group]
+    table = np.empty((len(found[0][3]), len(place)), np.int32)
+    ends = np.cumsum([0, *(pairs[3].shape[1] for pairs in found)])
+    for pairs, start, stop in zip(found, ends[:-1], ends[1:], strict=True):
+        table[:, place[start:stop]] = pairs[3]
+    ordered = np.empty(len(place), np.int32)
+    ordered[place] = bias
     groups = np.stack([starts, group_widths, sizes], axis=1).astype(np.int64)
-    return distinct[by_width], groups, place
+    return _Part(undecided=distinct[by_width], bias=ordered, groups=groups, table=table)

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from strategies import probability_arrays, simulated_pool
 
 from explorer.analysis.scoring.combine import combine
+from explorer.analysis.scoring.margins import margins
 from explorer.analysis.scoring.tables import answer_table, right_everywhere
+from explorer.analysis.search.subsets import subset_counts
 from explorer.errors import InputDataError
 from explorer.spec import Averaging
 
@@ -40,6 +42,21 @@ def test_large_random_pool_and_many_blocks(rule: Averaging, monkeypatch: pytest.
     wanted = combine(pool.select[subset[0]], rule)[0] == pool.select_labels
     assert np.array_equal(right_everywhere(table, subset)[0], wanted)
     assert table.table.shape[1] < 701 * 37 / 3, "most classes should have been dropped"
+
+
+def test_tables_grouped_in_parts_count_as_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = simulated_pool(models=2, seeds=3, select=701, report=1, classes=37)
+    whole = margins(pool.select, pool.select_labels)
+    monkeypatch.setattr("explorer.analysis.scoring.margins._BLOCK_BYTES", 24_691)
+    monkeypatch.setattr("explorer.analysis.scoring.margins._PART_BYTES", 30_000)
+    parts = margins(pool.select, pool.select_labels)
+    assert len(parts.groups) > 2 * len(whole.groups)
+    assert sorted(parts.undecided) == sorted(whole.undecided)
+    assert np.array_equal(parts.always_right, whole.always_right)
+    for size in (1, 2, 3):
+        assert np.array_equal(subset_counts(parts, size), subset_counts(whole, size))
+        sets = np.array(list(itertools.combinations(range(6), size)), np.int32)
+        assert np.array_equal(right_everywhere(parts, sets), right_everywhere(whole, sets))
 
 
 @settings(deadline=None)
