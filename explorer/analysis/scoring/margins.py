@@ -103,7 +103,8 @@ def margins(members: Members, labels: np.ndarray, averaging: Averaging = Averagi
         if sum(pairs[3].nbytes for pairs in found) >= _PART_BYTES:
             parts.append(_grouped(found))
             found = []
-    parts.append(_grouped(found))
+    if found:
+        parts.append(_grouped(found))
     firsts = np.cumsum([0, *(part.table.shape[1] for part in parts)])
     return Margins(
         examples=examples,
