@@ -50,7 +50,7 @@ def test_tables_grouped_in_parts_count_as_those_of_one(monkeypatch: pytest.Monke
     monkeypatch.setattr("explorer.analysis.scoring.margins._BLOCK_BYTES", 24_691)
     monkeypatch.setattr("explorer.analysis.scoring.margins._PART_BYTES", 30_000)
     parts = margins(pool.select, pool.select_labels)
-    assert len(parts.groups) > 2 * len(whole.groups)
+    assert len(parts.groups) > len(whole.groups), "several parts have groups of the same width"
     assert sorted(parts.undecided) == sorted(whole.undecided)
     assert np.array_equal(parts.always_right, whole.always_right)
     for size in (1, 2, 3):
