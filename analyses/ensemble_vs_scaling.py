@@ -14,30 +14,22 @@ Inputs    A store with two or more scales of a family, several seeds each; laten
 """
 
 import math
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from explorer.analysis.curves.crossover import crossover
+from explorer.analysis.curves.inner_designs import inner_designs, inner_errors
+from explorer.analysis.curves.overtaking import Crossing, Curve, error_curve, overtaking
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.scoring.combine import combine
-from explorer.analysis.search.pareto import pareto_front
 from explorer.analysis.statistics.bootstrap import tells
 from explorer.analysis.statistics.seeds import (
     Estimate,
     Resampling,
     Scale,
-    SeedValues,
     families,
     grouped,
-    percentiles,
-    right_answers,
     scales,
-    seed_sets,
 )
 from explorer.convention import Basis, CostAxis
 from explorer.report.finding import Absent, Finding, Table
@@ -48,25 +40,7 @@ from explorer.store import Store
 
 NAME = "ensemble_vs_scaling"
 MACS, LATENCY = CostAxis.parse("macs"), CostAxis.parse("latency@cpu")
-SNAPSHOT = re.compile(r"snapshot([0-9]+)of([0-9]+)-.+")
-METHODS = {"mimo": "MIMO", "batch": "BatchEnsemble", "packed": "Packed", "trunk": "shared trunk"}
-SNAPSHOTS = "snapshots of one run"
 HEADER = ("family", "cost", "ensemble", "costs", "error", "single", "costs ", "error ", "gain, points")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Curve:
-    """One scale: error of ensembles of 1, 2, ... seeds."""
-
-    scale: Scale
-    chosen: Mapping[int, float]
-    """Error on ``select`` by number of members."""
-    error: Mapping[int, Estimate]
-    """Error on ``report`` by number of members."""
-
-    def cost(self, size: int) -> float:
-        """Members one after the other."""
-        return size * self.scale.cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,83 +65,22 @@ class Pair:
     """Error of the single minus error of the ensemble."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossing:
-    """From which cost on ensembles are ahead; infinite: nowhere in the range, minus infinity: all over it."""
-
-    value: float
-    low: float
-    high: float
-    start: float
-    end: float
-    never: float
-    """Share of draws without a crossing."""
-
-
-def errors(pool: Pool, scale: Scale, split: str) -> SeedValues:
-    """Return which examples every set of a scale's seeds answers wrong."""
-    right = right_answers(pool, scale, split)
-    return replace(right, values=1 - right.values)
-
-
 def curves(pool: Pool, found: tuple[Scale, ...], resampling: Resampling) -> tuple[Curve, ...]:
     """Return the curve of each scale, cheapest first."""
-    made = []
-    for scale in found:
-        chosen = errors(pool, scale, "select")
-        made.append(
-            Curve(
-                scale=scale,
-                chosen={size: chosen.mean(size) for size in chosen.sizes},
-                error=resampling.estimates(errors(pool, scale, "report")),
-            )
-        )
-    return tuple(made)
+    return tuple(error_curve(pool, scale, resampling) for scale in found)
 
 
 def extras(pool: Pool, resampling: Resampling) -> tuple[Extra, ...]:
     """Return the ensembles inside one network, and of one run's snapshots, that the pool has."""
-    found, runs = [], {}
-    for scale in grouped(pool):
-        name, plus, variant = scale.model.name.partition("+")
-        snapshot = SNAPSHOT.fullmatch(scale.recipe)
-        method = METHODS.get(re.sub("[0-9.]+$", "", variant), variant)
-        if plus and not scale.recipe:
-            error = resampling.estimate(errors(pool, scale, "report"), 1)
-            label = f"{name}, {variant}"
-            found.append(Extra(method=method, label=label, family=scale.family, cost=scale.cost, error=error))
-        elif snapshot and not plus:
-            runs.setdefault((scale.model, int(snapshot[2])), {}).setdefault(int(snapshot[1]), []).append(
-                scale
-            )
-    for (model, cycles), by_cycle in runs.items():
-        one_run = all(len(by_cycle.get(cycle, [])) == 1 for cycle in range(1, cycles + 1))
-        if one_run:
-            parts = [by_cycle[cycle][0] for cycle in range(1, cycles + 1)]
-            error = resampling.estimate(_snapshot_errors(pool, parts), 1)
-            found.append(
-                Extra(
-                    method=SNAPSHOTS,
-                    label=f"{model.name}, {cycles} snapshots",
-                    family=parts[0].family,
-                    cost=sum(part.cost for part in parts),
-                    error=error,
-                )
-            )
-    return tuple(sorted(found, key=lambda extra: (extra.method, extra.cost)))
-
-
-def _snapshot_errors(pool: Pool, parts: list[Scale]) -> SeedValues:
-    """Return which examples the average of all snapshots answers wrong, one row a seed."""
-    by_seed = [{pool.members[row].seed: row for row in part.rows} for part in parts]
-    shared = sorted(set.intersection(*(set(rows) for rows in by_seed)))
-    wrong = []
-    for seed in shared:
-        decided, _ = combine(np.asarray(pool.report[[rows[seed] for rows in by_seed]]))
-        wrong.append(decided != pool.report_labels)
-    sets = seed_sets(len(shared), 1)
-    return SeedValues(
-        key=f"{parts[0].model} snapshots", seeds=len(shared), sets=sets, values=np.array(wrong, np.float32)
+    return tuple(
+        Extra(
+            method=design.method,
+            label=design.label,
+            family=design.family,
+            cost=design.cost,
+            error=resampling.estimate(inner_errors(pool, design), 1),
+        )
+        for design in inner_designs(pool)
     )
 
 
@@ -180,35 +93,6 @@ def pairs(family: tuple[Curve, ...]) -> Iterator[Pair]:
                 large = min(dearer, key=lambda curve: curve.cost(1))
                 gain = (large.error[1] - small.error[size]).interval()
                 yield Pair(small=small, size=size, large=large, gain=gain)
-
-
-def crossing(family: tuple[Curve, ...]) -> Crossing | None:
-    """Return where the ensembles' curve passes below the singles', or None: they share no range of cost."""
-    single = _best(family, [(curve, 1) for curve in family])
-    several = _best(family, [(curve, size) for curve in family for size in list(curve.error)[1:]])
-    costs = [np.array([curve.cost(size) for curve, size in side]) for side in (single, several)]
-    if not several or costs[1][0] > costs[0][-1] or costs[0][0] > costs[1][-1]:
-        return None
-    value, drawn = (
-        crossover(costs[0], one, costs[1], other)
-        for one, other in zip(_figures(single), _figures(several), strict=True)
-    )
-    low, high = percentiles(drawn)
-    start, end = max(costs[0][0], costs[1][0]), min(costs[0][-1], costs[1][-1])
-    never = float(np.mean(np.isposinf(drawn)))
-    return Crossing(value=float(value[0]), low=low, high=high, start=start, end=end, never=never)
-
-
-def _best(family: tuple[Curve, ...], designs: list[tuple[Curve, int]]) -> list[tuple[Curve, int]]:
-    """Return the designs that no other beats on ``select``, cheapest first."""
-    cost = [curve.cost(size) for curve, size in designs]
-    front = pareto_front(cost, [-curve.chosen[size] for curve, size in designs])
-    return [designs[place] for place in front]
-
-
-def _figures(designs: list[tuple[Curve, int]]) -> tuple[np.ndarray, np.ndarray]:
-    found = [curve.error[size] for curve, size in designs]
-    return np.array([one.value for one in found]), np.stack([one.draws for one in found], axis=1)
 
 
 def analyse(store: Store, dataset: str) -> Finding | Absent:
@@ -253,7 +137,7 @@ def _finding(pool: Pool, by_axis, notes: tuple[str, ...]) -> Finding:
             if len(family) < 2:
                 continue
             others_here = tuple(extra for extra in others if extra.family == name)
-            compared, crossed = tuple(pairs(family)), crossing(family)
+            compared, crossed = tuple(pairs(family)), overtaking(family)
             sentences.append(_sentence(name, axis, compared, crossed))
             rows += [_row(pair, axis) for pair in compared]
             panels.append(_panel(name, axis, family, others_here, crossed))

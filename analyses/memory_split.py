@@ -19,21 +19,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.analysis.curves.crossover import along
+from explorer.analysis.curves.loss_values import calibrated_losses
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.scoring.combine import average
-from explorer.analysis.scoring.temperature import fit_temperature, tempered_losses
 from explorer.analysis.statistics.bootstrap import tells
 from explorer.analysis.statistics.seeds import (
-    LARGEST,
     Estimate,
     Resampling,
     Scale,
-    SeedValues,
     families,
     right_answers,
     scales,
-    seed_sets,
 )
 from explorer.convention import CostAxis
 from explorer.report.finding import Absent, Finding, Table
@@ -87,30 +83,12 @@ class Split:
     """How often each number of members is best, over the draws of ``report``."""
 
 
-def losses(pool: Pool, scale: Scale) -> tuple[SeedValues, SeedValues]:
-    """Return the calibrated losses of every set of a scale's seeds on ``select`` and on ``report``."""
-    sets = seed_sets(len(scale.rows), min(LARGEST, len(scale.rows)))
-    rows = np.array(scale.rows)
-    values: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for chosen in sets:
-        members = rows[chosen[chosen >= 0]]
-        averaged = average(np.asarray(pool.select[members]))
-        temperature = fit_temperature(averaged, pool.select_labels)
-        values[0].append(tempered_losses(averaged, pool.select_labels, temperature).astype(np.float32))
-        reported = average(np.asarray(pool.report[members]))
-        values[1].append(tempered_losses(reported, pool.report_labels, temperature).astype(np.float32))
-    select, report = (
-        SeedValues(key=scale.key, seeds=len(rows), sets=sets, values=np.array(of)) for of in values
-    )
-    return select, report
-
-
 def curves(pool: Pool, family: tuple[Scale, ...], resampling: Resampling) -> dict[str, tuple[Curve, ...]]:
     """Return the curves of both figures, cheapest scale first."""
     found: dict[str, list[Curve]] = {NLL: [], ACCURACY: []}
     for scale in family:
         right = tuple(right_answers(pool, scale, split) for split in ("select", "report"))
-        for name, (select, report) in ((NLL, losses(pool, scale)), (ACCURACY, right)):
+        for name, (select, report) in ((NLL, calibrated_losses(pool, scale)), (ACCURACY, right)):
             chosen = {size: select.mean(size) for size in select.sizes}
             found[name].append(Curve(scale=scale, chosen=chosen, figure=resampling.estimates(report)))
     return {name: tuple(of) for name, of in found.items()}

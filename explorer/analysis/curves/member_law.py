@@ -32,6 +32,8 @@ class Loss(StrEnum):
 
     SQUARED = "squared"
     """Brier score or mean squared error: exactly 1 / n."""
+    NLL = "log loss"
+    """Negative log-likelihood as the averaged probabilities say it: a free exponent."""
     CALIBRATED_NLL = "calibrated NLL"
     """Negative log-likelihood after one temperature, fitted after averaging: a free exponent."""
     ERROR = "error"
@@ -99,7 +101,7 @@ def fit_member_law(points: FitPoints, loss: Loss) -> MemberLaw:
 
     Args:
         points: by number of members; means over all ensembles of that size (`SeedValues.mean`), so that
-            they are unbiased. A squared loss needs two sizes, whichever; calibrated NLL three.
+            they are unbiased. A squared loss needs two sizes, whichever; a log loss three.
         loss: which law there can be.
 
     Raises:
@@ -114,13 +116,13 @@ def fit_member_law(points: FitPoints, loss: Loss) -> MemberLaw:
         return MemberLaw(
             loss=loss, law=law, reason="exponent 1: exact for a squared loss", warnings=law.notes
         )
-    if loss is Loss.CALIBRATED_NLL:
+    if loss in (Loss.NLL, Loss.CALIBRATED_NLL):
         law = fit_power_law(points)
         return MemberLaw(loss=loss, law=law, reason="free exponent: 1 / n is not assumed", warnings=law.notes)
     if not 0 <= min(points.y) <= max(points.y) <= 1:
         raise ConventionError(f"errors are shares from 0 to 1 here, got {list(points.y)}")
     chosen = choose_power_law(points, falling=False)
-    warnings = [*chosen.law.notes, _MONOTONE]
+    warnings = [*chosen.law.notes, MONOTONE]
     if chosen.law.scale < 0:
         warnings.append("the error rises with members here: more of them make it worse")
     if points.y[0] >= 0.5:
@@ -128,10 +130,11 @@ def fit_member_law(points: FitPoints, loss: Loss) -> MemberLaw:
     return MemberLaw(loss=loss, law=chosen.law, reason=chosen.reason, warnings=tuple(warnings))
 
 
-_MONOTONE = (
+MONOTONE = (
     "the 0-1 error need not fall with every member: it is not convex, and on examples where members are "
     "mostly wrong more of them do harm (Mattei and Garreau)"
 )
+"""Said of every law of the 0-1 error."""
 
 
 def squared_losses(members: Members, labels: np.ndarray, *, key: str) -> SeedValues:

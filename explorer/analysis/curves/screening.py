@@ -143,18 +143,20 @@ def next_member(alone: np.ndarray, pairs: np.ndarray, *, asked: float = 0.0) -> 
     gain = drawn[1] / len(pairs) - drawn[0] / count
     examples = alone.shape[1]
     third = _interval(gain / 3, examples)
-    verdict = Worth.CANNOT_TELL
-    if third.low > asked:
-        verdict = Worth.YES
-    elif third.high <= asked:
-        verdict = Worth.NO
     return NextMember(
         second=_interval(gain, examples),
         third=third,
         limit=_interval(gain, examples),
         asked=asked,
-        verdict=verdict,
+        verdict=worth(third.low, third.high, asked),
     )
+
+
+def worth(low: float, high: float, asked: float) -> Worth:
+    """Say what an interval of a gain allows to be said against the gain that is asked."""
+    if low > asked:
+        return Worth.YES
+    return Worth.NO if high <= asked else Worth.CANNOT_TELL
 
 
 def _means(figures: np.ndarray) -> np.ndarray:
