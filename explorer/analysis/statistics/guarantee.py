@@ -18,13 +18,13 @@ needed. Nothing is assumed of the curve's shape or of ties.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, inf, isfinite, log, log1p
+from math import ceil, log, log1p
 
 import numpy as np
 from scipy import special, stats
 
-from explorer.analysis.scoring.cascade import cuts, short_between
-from explorer.errors import InputDataError, UsageError
+from explorer.analysis.statistics.two_stages import TwoStages, Walk, walk_of
+from explorer.errors import UsageError
 
 DELTA = 0.05
 _NUISANCE = 0.05
@@ -36,39 +36,6 @@ _DEEPEST = 10
 _OUTSIDE = 1e-13
 """Probability left out at each end of a sum; added back to the bound."""
 _MOST_EXAMPLES = 2**40
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TwoStages:
-    """Calibration examples of a two-stage cascade; its members were chosen on others."""
-
-    confidence: np.ndarray
-    """Of the first stage, ``[example]``; an example leaves when it is at least the threshold."""
-    first_right: np.ndarray
-    """bool ``[example]``"""
-    second_right: np.ndarray
-    """bool ``[example]``: of the answer given when the example goes on."""
-    costs: tuple[float, float]
-    """Of the first stage, and what the second adds; any one unit."""
-
-    def __post_init__(self) -> None:
-        shapes = {np.shape(a) for a in (self.confidence, self.first_right, self.second_right)}
-        if len(shapes) != 1 or len(next(iter(shapes))) != 1 or not self.confidence.size:
-            raise InputDataError(
-                f"wanted three arrays [example] of one length, at least 1, got {sorted(shapes)}"
-            )
-        if self.first_right.dtype != np.bool_ or self.second_right.dtype != np.bool_:
-            kinds = f"{self.first_right.dtype} and {self.second_right.dtype}"
-            raise InputDataError(f"right answers must be bool [example], got {kinds}")
-        if not np.isfinite(self.confidence).all():
-            raise InputDataError("a confidence is not a finite number")
-        if not all(isfinite(cost) and cost >= 0 for cost in self.costs):
-            raise InputDataError(f"costs must be finite and not negative, got {self.costs}")
-
-    @property
-    def n(self) -> int:
-        """Examples."""
-        return len(self.confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,30 +62,6 @@ class Guarantee:
     enough. At that number it is about an even chance."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Walk:
-    """Counts at every different set of leavers, from nobody to everybody, int64 ``[step]``."""
-
-    leavers: np.ndarray
-    right: np.ndarray
-    """Right answers of the cascade."""
-    lost: np.ndarray
-    """Leavers whom only the second stage answers right."""
-    won: np.ndarray
-    """Leavers whom only the first stage answers right."""
-    between: np.ndarray
-    """Observed confidences below and above each inner step's threshold, ``[step - 2, 2]``."""
-
-    def threshold(self, step: int) -> float:
-        """Return a threshold that makes the leavers of a step leave."""
-        if step == 0:
-            return inf
-        if step == len(self.leavers) - 1:
-            return -inf
-        below, above = self.between[step - 1]
-        return short_between(float(below), float(above))
-
-
 def accuracy_threshold(cascade: TwoStages, target: float, *, delta: float = DELTA) -> Guarantee:
     """Return the cheapest threshold with accuracy of at least ``target``, with probability 1 - ``delta``.
 
@@ -128,7 +71,7 @@ def accuracy_threshold(cascade: TwoStages, target: float, *, delta: float = DELT
         UsageError: ``target`` or ``delta`` is not strictly between 0 and 1.
     """
     _check_shares(target=target, delta=delta)
-    walk = _walk(cascade)
+    walk = walk_of(cascade)
     passed = walk.right >= fewest_right(cascade.n, target, delta)
     steps = _before_first_failure(passed)
     if steps:
@@ -153,7 +96,7 @@ def cost_threshold(cascade: TwoStages, budget: float, *, delta: float = DELTA) -
         UsageError: ``delta`` is not strictly between 0 and 1.
     """
     _check_shares(delta=delta)
-    walk = _walk(cascade)
+    walk = walk_of(cascade)
     first = cascade.costs[0]
     if budget < first:
         reason = f"the first stage alone costs {first:g}, over the budget of {budget:g}"
@@ -209,7 +152,7 @@ def near_full_threshold(cascade: TwoStages, epsilon: float, *, delta: float = DE
     _check_shares(delta=delta)
     if not 0 <= epsilon < 1:
         raise UsageError(f"epsilon must be in [0, 1), got {epsilon!r}")
-    walk = _walk(cascade)
+    walk = walk_of(cascade)
     step = 0
     n = cascade.n
     for lost, won in zip(walk.lost[1:].tolist(), walk.won[1:].tolist(), strict=True):
@@ -314,17 +257,58 @@ def cheapest_of(
     return min(safe, key=lambda place: found[place].cost, default=None), found
 
 
-def _walk(cascade: TwoStages) -> _Walk:
-    found = cuts(cascade.confidence)
-    leavers = np.concatenate([[0], found.leavers, [cascade.n]]).astype(np.int64)
-    first, second = cascade.first_right[found.order], cascade.second_right[found.order]
+def promisable_target(cascade: TwoStages, *, left: float = 0.0, delta: float = DELTA) -> float:
+    """Return the highest accuracy that can be promised, with probability 1 - ``delta``.
 
-    def counted(hits: np.ndarray) -> np.ndarray:
-        return np.concatenate([[0], np.cumsum(hits, dtype=np.int64)])[leavers]
+    Any target below it has a threshold (`accuracy_threshold`). The exact lower bound of Clopper and Pearson
+    1934 (Biometrika 26:404) at the worst step of the walk from nobody to ``left``, for the tests go in order.
 
-    lost, won = counted(~first & second), counted(first & ~second)
-    right = int(second.sum()) - lost + won
-    return _Walk(leavers=leavers, right=right, lost=lost, won=won, between=found.thresholds_between)
+    Args:
+        cascade: calibration examples.
+        left: share of the calibration examples that has to leave, because of a budget.
+        delta: chance of breaking the promise.
+
+    Raises:
+        UsageError: ``delta`` is not strictly between 0 and 1.
+    """
+    _check_shares(delta=delta)
+    walk = walk_of(cascade)
+    steps = int(np.searchsorted(walk.leavers, round(left * cascade.n))) + 1
+    right = int(walk.right[:steps].min())
+    return float(special.betaincinv(right, cascade.n - right + 1, delta)) if right else 0.0
+
+
+def promisable_budget(cascade: TwoStages, left: float, *, delta: float = DELTA) -> float:
+    """Return the lowest mean cost that can be promised where at most ``left`` may leave, because of a target.
+
+    Raises:
+        UsageError: ``delta`` is not strictly between 0 and 1.
+    """
+    _check_shares(delta=delta)
+    first, added = cascade.costs
+    on = cascade.n - round(left * cascade.n)
+    if on == 0:
+        return first
+    return first + added * (
+        1.0 if on == cascade.n else float(special.betaincinv(on + 1, cascade.n - on, 1 - delta))
+    )
+
+
+def promisable_epsilon(cascade: TwoStages, *, delta: float = DELTA) -> float:
+    """Return the least ``epsilon`` of `near_full_threshold`, to 2^-30, at which somebody may leave.
+
+    Raises:
+        UsageError: ``delta`` is not strictly between 0 and 1.
+    """
+    _check_shares(delta=delta)
+    walk = walk_of(cascade)
+    lost, won = int(walk.lost[1]), int(walk.won[1])
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        sure = surely_near(lost, won, cascade.n, middle, delta)
+        low, high = (low, middle) if sure else (middle, high)
+    return high
 
 
 def _before_first_failure(passed: np.ndarray) -> int:
@@ -332,7 +316,7 @@ def _before_first_failure(passed: np.ndarray) -> int:
     return len(passed) if passed.all() else int(np.argmin(passed))
 
 
-def _first_affordable(cascade: TwoStages, walk: _Walk, budget: float, delta: float) -> int:
+def _first_affordable(cascade: TwoStages, walk: Walk, budget: float, delta: float) -> int:
     first, added = cascade.costs
     if budget >= first + added:
         return 0
@@ -376,7 +360,7 @@ def _examples_for_share(right: int, n: int, target: float, delta: float) -> int 
     return high
 
 
-def _found(cascade: TwoStages, walk: _Walk, step: int, delta: float) -> Guarantee:
+def _found(cascade: TwoStages, walk: Walk, step: int, delta: float) -> Guarantee:
     left = int(walk.leavers[step]) / cascade.n
     return Guarantee(
         threshold=walk.threshold(step),

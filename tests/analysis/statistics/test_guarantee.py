@@ -20,6 +20,9 @@ from explorer.analysis.statistics.guarantee import (
     fewest_right,
     holm,
     near_full_threshold,
+    promisable_budget,
+    promisable_epsilon,
+    promisable_target,
     surely_near,
 )
 from explorer.errors import InputDataError, UsageError
@@ -340,3 +343,58 @@ def test_bad_input_is_refused_in_one_line() -> None:
             second_right=np.ones(1, bool),
             costs=COSTS,
         )
+
+
+# ---- what could be promised ---------------------------------------------------------------------
+
+
+def some_draws() -> list[TwoStages]:
+    random = np.random.default_rng(11)
+    return [population(kind).draw(n, random) for kind in KINDS for n in (40, 700)]
+
+
+@pytest.mark.parametrize("delta", [0.05, 0.001])
+def test_promisable_target_is_the_limit_of_what_is_promised(delta: float) -> None:
+    for cascade in some_draws():
+        limit = promisable_target(cascade, delta=delta)
+
+        assert accuracy_threshold(cascade, limit - 1e-9, delta=delta).threshold is not None
+        assert accuracy_threshold(cascade, limit + 1e-9, delta=delta).threshold is None
+
+
+def test_promisable_pair_is_the_limit_of_both_promises() -> None:
+    for cascade in some_draws():
+        budget = COSTS[0] + 0.6 * COSTS[1]
+        affordable = cost_threshold(cascade, budget, delta=0.025)
+        limit = promisable_target(cascade, left=affordable.left, delta=0.025)
+        if limit > 1e-6:
+            assert accuracy_and_cost_threshold(cascade, limit - 1e-9, budget).threshold is not None
+        assert accuracy_and_cost_threshold(cascade, limit + 1e-9, budget).threshold is None
+
+        target = limit / 2 + 0.45
+        accurate = accuracy_threshold(cascade, target, delta=0.025)
+        if accurate.threshold is None:
+            continue
+        least = promisable_budget(cascade, accurate.left, delta=0.025)
+        assert accuracy_and_cost_threshold(cascade, target, least + 1e-9).threshold is not None
+        if accurate.left < 1:
+            assert accuracy_and_cost_threshold(cascade, target, least - 1e-6).threshold is None
+
+
+def test_promisable_epsilon_is_the_limit_of_nearness() -> None:
+    for cascade in some_draws():
+        least = promisable_epsilon(cascade)
+
+        assert near_full_threshold(cascade, least).threshold is not None
+        assert near_full_threshold(cascade, least - 1e-6).threshold is None
+
+
+def test_nothing_right_promises_nothing() -> None:
+    wrong = np.zeros(9, bool)
+    cascade = TwoStages(confidence=np.arange(9.0), first_right=wrong, second_right=wrong, costs=COSTS)
+
+    assert promisable_target(cascade) == 0.0
+    assert promisable_budget(cascade, 1.0) == COSTS[0]
+    assert promisable_budget(cascade, 0.0) == sum(COSTS)
+    with pytest.raises(UsageError, match="delta"):
+        promisable_target(cascade, delta=1.0)
