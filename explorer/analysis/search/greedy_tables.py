@@ -54,9 +54,10 @@ class AccuracyTable:
         """Return the sums over no members."""
         return self.bias.copy()
 
-    def add(self, running: np.ndarray, member: int) -> None:
+    def add(self, running: np.ndarray, member: int, times: int = 1) -> None:
         """Add one member to the sums."""
-        running += self.margins[member]
+        # times stays a Python number: the sum is int32 as its parts are
+        running += self.margins[member] if times == 1 else times * self.margins[member]
 
     def errors(self, running: np.ndarray, picked: int, candidates: np.ndarray) -> np.ndarray:
         """Return the error rate with each candidate added, float64 ``[candidate]``."""
@@ -80,10 +81,10 @@ class LogLossTable:
         """Return the sums over no members."""
         return np.zeros((2, self.true.shape[1]))
 
-    def add(self, running: np.ndarray, member: int) -> None:
+    def add(self, running: np.ndarray, member: int, times: int = 1) -> None:
         """Add one member to the sums."""
-        running[0] += self.true[member]
-        running[1] += self.total[member]
+        running[0] += times * self.true[member]
+        running[1] += times * self.total[member]
 
     def errors(self, running: np.ndarray, picked: int, candidates: np.ndarray) -> np.ndarray:
         """Return the log loss with each candidate added, in nats, float64 ``[candidate]``."""
@@ -103,18 +104,15 @@ class BrierTable:
         """Return the inner products of no members with every member, and with themselves as the last."""
         return np.zeros(len(self.gram) + 1)
 
-    def add(self, running: np.ndarray, member: int) -> None:
+    def add(self, running: np.ndarray, member: int, times: int = 1) -> None:
         """Add one member to the sums."""
-        running[-1] += 2 * running[member] + self.gram[member, member]
-        running[:-1] += self.gram[member]
+        running[-1] += 2 * times * running[member] + times**2 * self.gram[member, member]
+        running[:-1] += times * self.gram[member]
 
     def errors(self, running: np.ndarray, picked: int, candidates: np.ndarray) -> np.ndarray:
         """Return the Brier score with each candidate added, float64 ``[candidate]``."""
         squares = running[-1] + 2 * running[candidates] + self.gram[candidates, candidates]
         return np.asarray(squares / (picked + 1) ** 2)
-
-
-Table = AccuracyTable | LogLossTable | BrierTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from strategies import probability_arrays, simulated_pool
 
 from explorer.analysis.scoring.combine import ZERO_PROBABILITY, average, combine, member_values
-from explorer.analysis.scoring.metrics import accuracy, brier, negative_log_likelihood
-from explorer.analysis.search.greedy import Limits, Objective, Rule, Selection, greedy
+from explorer.analysis.scoring.metrics import accuracy, brier, calibration_error, negative_log_likelihood
+from explorer.analysis.search.greedy import Selection, greedy
 from explorer.analysis.search.greedy_kernels import add_gram, class_totals, fixed_point, log_losses
+from explorer.analysis.search.greedy_limits import Bound, Limits
+from explorer.analysis.search.greedy_objectives import Objective, Rule
 from explorer.analysis.search.greedy_tables import Wanted, read_tables
 from explorer.errors import InputDataError, UsageError
 from explorer.spec import Averaging
@@ -20,12 +22,25 @@ SCORES: dict[Objective, Callable[[np.ndarray, np.ndarray], float]] = {
     Objective.ACCURACY: lambda array, labels: accuracy(combine(array)[0], labels),
     Objective.LOG_LOSS: lambda array, labels: negative_log_likelihood(average(array), labels),
     Objective.BRIER: lambda array, labels: brier(average(array), labels),
+    Objective.TOP5: lambda array, labels: top5(average(array), labels),
+    Objective.ECE: lambda array, labels: calibration_error(*combine(array)[::-1], labels),
+    Objective.WORST_CLASS: lambda array, labels: worst_class(combine(array)[0] == labels, labels),
 }
+
+
+def top5(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    # a stable sort: of equals the lower index first, as in numpy.argmax
+    largest = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    return float((largest == labels[:, None]).any(axis=1).mean())
+
+
+def worst_class(right: np.ndarray, labels: np.ndarray) -> float:
+    return min(float(right[labels == c].mean()) for c in set(labels.tolist()))
 
 
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    members, examples, classes = (draw(st.integers(1, high)) for high in (5, 7, 5))
+    members, examples, classes = (draw(st.integers(1, high)) for high in (5, 7, 7))
     array = draw(probability_arrays(members=members, examples=examples, classes=classes))
     labels = st.lists(st.integers(0, classes - 1), min_size=examples, max_size=examples)
     return array, np.array(draw(labels))
@@ -94,7 +109,7 @@ def test_every_round_takes_a_best_member_as_plainly_defined(
     array, labels = problem
     rule = Rule(normalise=False, floor=ZERO_PROBABILITY, decimals=None)
     found = greedy(array, labels, objective=objective, rounds=6, rule=rule)
-    sign = 1 if objective is Objective.ACCURACY else -1
+    sign = 1 if objective.metric.higher_is_better else -1
     score = SCORES[objective]
     assert len(found.picks) == (6 if len(array) > 1 else 1)
     for done, pick in enumerate(found.picks.tolist()):
@@ -226,12 +241,25 @@ def test_limits_of_distinct_members_cost_and_families_hold() -> None:
     dear = limited(costs=costs, max_cost=13.0)
     assert costs[dear.members].sum() <= 13.0
     assert dear.costs.tolist() == [costs[np.unique(dear.picks[: n + 1])].sum() for n in range(12)]
-    families = [m // 3 for m in range(9)]
-    few = limited(families=families, family_limits={2: 1, 1: 0})
+    few = limited(bounds=(of_model(2, 1), of_model(1, 0)))
     assert np.sum(np.unique(few.picks) >= 6) == 1
     assert not np.isin(few.picks, [3, 4, 5]).any()
     best = int(free.picks[0])
     assert best not in limited(exclude=(best,)).picks
+
+
+def of_model(model: int, most: float) -> Bound:
+    return Bound(name=f"net{model}", amounts=np.where(np.arange(9) // 3 == model, 1.0, 0.0), most=most)
+
+
+def test_the_largest_cost_counts_where_memory_is_used_again() -> None:
+    costs = np.array([1.0, 1, 1, 3, 3, 3, 9, 9, 9])
+    found = limited(costs=costs, largest_cost=True, max_cost=3.0)
+    assert found.picks.max() < 6
+    assert len(found.members) > 1
+    assert found.costs.tolist() == [costs[found.picks[: n + 1]].max() for n in range(12)]
+    bound = Bound(name="peak", amounts=costs, most=3.0, largest=True)
+    assert limited(bounds=(bound,)).picks.tolist() == found.picks.tolist()
 
 
 def test_must_include_comes_first_and_is_in_every_answer() -> None:
@@ -270,13 +298,13 @@ def test_told_to_stop_it_keeps_what_it_has() -> None:
     [
         ({"must_include": (9,)}, UsageError, "must_include must hold member indices 0 to 8, got 9"),
         ({"must_include": (1,), "exclude": (1,)}, UsageError, "both"),
-        ({"must_include": (1, 2), "max_distinct": 1}, UsageError, "max_distinct 1"),
+        ({"must_include": (1, 2), "max_distinct": 1}, UsageError, "fit max_distinct: 2, at most 1"),
         ({"exclude": tuple(range(9))}, UsageError, "no member"),
         ({"max_cost": 1.0}, UsageError, "need the members' costs"),
-        ({"costs": np.ones(9), "max_cost": 0.5}, UsageError, "no member"),
+        ({"costs": np.ones(9), "max_cost": 0.5}, UsageError, "max_cost is 0.5, the least of any member 1"),
         ({"costs": np.ones(8)}, InputDataError, "9 finite numbers"),
-        ({"families": "abc"}, InputDataError, "9 labels"),
-        ({"families": "aaabbbccc", "family_limits": {"d": 1}}, UsageError, "'d'"),
+        ({"bounds": (Bound(name="peak", amounts=np.ones(8), most=1.0),)}, InputDataError, "peak must be 9"),
+        ({"bounds": (of_model(0, 1),), "must_include": (0, 1)}, UsageError, "do not fit net0: 2, at most 1"),
     ],
 )
 def test_limits_that_cannot_be_met_are_refused(
