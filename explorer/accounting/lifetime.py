@@ -10,7 +10,7 @@ however old; their dates and sources come along.
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -45,6 +45,8 @@ class TrainingRun:
     """How many priced units were busy: cards, chips, virtual CPUs."""
     teachers: tuple[str, ...] = ()
     """Members whose answers it learned; they had to be trained first."""
+    goes_on_from: tuple[str, ...] = ()
+    """Members that are earlier snapshots of the same run: their parts of it came first."""
 
     def __post_init__(self) -> None:
         _check_figure(self.seconds, f"training time of {self.member}")
@@ -66,6 +68,8 @@ class LifetimeCost:
     """Trainings to pay, each once, by member."""
     taught_by: tuple[str, ...]
     """Those of ``runs`` that are paid only because a member learned from them."""
+    gone_on_from: tuple[str, ...]
+    """Those of ``runs`` that are paid only because a member's run goes on from them."""
     teachers_left_out: tuple[str, ...]
     """Teachers that are not paid here, because they were asked to be left out."""
     usd_per_million: CostFigure
@@ -158,7 +162,8 @@ def lifetime_cost(
     """Return what a design costs over its life.
 
     A member is trained once, however often the design names it. A distilled one could not have been made
-    without its teachers: their trainings are paid too, and those of their teachers.
+    without its teachers: their trainings are paid too, and those of their teachers. A snapshot could not have
+    been made without the part of its run before it.
 
     Args:
         design: canonical text.
@@ -174,13 +179,15 @@ def lifetime_cost(
     if not members:
         raise UsageError(f"{design} has no members to train")
     _check_figure(usd_per_million, f"serving cost of {design}")
-    own = dict.fromkeys(members)
-    taught_by = _teachers(tuple(own), runs)
+    gone_on_from = _needed(members, runs, lambda run: run.goes_on_from)
+    own = dict.fromkeys((*members, *gone_on_from))
+    taught_by = _needed(tuple(own), runs, lambda run: (*run.teachers, *run.goes_on_from))
     paid = sorted((*own, *taught_by) if teachers else own)
     return LifetimeCost(
         design=design,
         runs=tuple(_run(member, runs) for member in paid),
         taught_by=taught_by if teachers else (),
+        gone_on_from=gone_on_from,
         teachers_left_out=() if teachers else taught_by,
         usd_per_million=usd_per_million,
         serving_price=serving_price,
@@ -285,14 +292,18 @@ def lower_envelope(
         at, index = until, following
 
 
-def _teachers(members: Sequence[str], runs: Mapping[str, TrainingRun]) -> tuple[str, ...]:
-    """Return who taught the members, and who taught those, the members themselves left out; sorted."""
+def _needed(
+    members: Sequence[str],
+    runs: Mapping[str, TrainingRun],
+    first: Callable[[TrainingRun], tuple[str, ...]],
+) -> tuple[str, ...]:
+    """Return who had to be trained before the members, and who before those, themselves left out; sorted."""
     known, waiting = set(members), list(members)
     while waiting:
-        for teacher in _run(waiting.pop(), runs).teachers:
-            if teacher not in known:
-                known.add(teacher)
-                waiting.append(teacher)
+        for needed in first(_run(waiting.pop(), runs)):
+            if needed not in known:
+                known.add(needed)
+                waiting.append(needed)
     return tuple(sorted(known - set(members)))
 
 

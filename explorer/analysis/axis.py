@@ -29,7 +29,7 @@ def axis_factor(store: Store, axis: CostAxis) -> tuple[float, tuple[str, ...]]:
             f"`explorer devices prices set {device} USD_PER_HOUR --date YYYY-MM-DD --source TEXT`"
         )
     price = choice.price
-    units = _units(axis.workload, price)
+    units = units_of(axis.workload, price)
     note = (
         f"{axis}: {'' if units == 1 else f'{units:g} x '}{price.usd_per_hour:g} USD an hour per {price.unit} "
         f"({price.purchase}, {price.date}{', OLD' if price.is_old() else ''}, {price.source}), "
@@ -54,7 +54,7 @@ def _plain(device: str) -> str:
     return device.partition(":")[0]
 
 
-def _units(workload: Workload, price: Price) -> float:
+def units_of(workload: Workload, price: Price) -> float:
     """Return how many priced units a call occupies: one virtual CPU a thread; of a TPU chip what it sees."""
     if price.unit == "vcpu":
         return float(workload.threads)

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,25 @@ def test_a_distilled_student_pays_its_teachers_and_theirs():
 def test_teachers_in_a_circle_are_each_paid_once():
     runs = {"p#0": run("p#0", 2, "q#0"), "q#0": run("q#0", 3, "p#0")}
     assert lifetime_cost("p#0", ["p#0"], runs, figure(1)).training_usd.value == 7 * 5
+
+
+def test_a_snapshot_pays_the_run_before_it_even_without_its_teachers():
+    runs = {
+        "c#1": run("c#1", 2),
+        "c#2": replace(run("c#2", 3), goes_on_from=("c#1",)),
+        "c#3": replace(run("c#3", 5, "t#0"), goes_on_from=("c#1", "c#2")),
+        "t#0": replace(run("t#0", 11), goes_on_from=("u#0",)),
+        "u#0": run("u#0", 13),
+    }
+    third = lifetime_cost("c#3", ["c#3"], runs, figure(1))
+    assert (third.gone_on_from, third.taught_by) == (("c#1", "c#2"), ("t#0", "u#0"))
+    assert third.training_usd.value == 7 * (2 + 3 + 5 + 11 + 13)
+    alone = lifetime_cost("c#3", ["c#3"], runs, figure(1), teachers=False)
+    assert (alone.gone_on_from, alone.teachers_left_out) == (("c#1", "c#2"), ("t#0", "u#0"))
+    assert alone.training_usd.value == 7 * (2 + 3 + 5)
+    both = lifetime_cost("mean(c#2, c#3)", ["c#2", "c#3"], runs, figure(1), teachers=False)
+    assert both.gone_on_from == ("c#1",), "c#2 is a member itself"
+    assert both.training_usd.value == 7 * (2 + 3 + 5)
 
 
 def test_total_is_training_plus_serving_times_volume_and_intervals_add():

@@ -18,7 +18,7 @@ What it assumes, all of it first order:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -151,7 +151,13 @@ class MeasurementPlan:
 
 
 def plan_runs(
-    known: Known, minutes: float, *, goal: Goal = Goal.WRONG, draws: int = DRAWS, seed: int = _SEED
+    known: Known,
+    minutes: float,
+    *,
+    goal: Goal = Goal.WRONG,
+    draws: int = DRAWS,
+    seed: int = _SEED,
+    update: Callable[[float, str], None] = lambda share, text: None,
 ) -> MeasurementPlan:
     """Choose the runs that make the answer surest in some minutes, greedily by value a minute.
 
@@ -164,30 +170,40 @@ def plan_runs(
         goal: what is to become smaller.
         draws: of truth and noise.
         seed: of the draws; the same seed gives the same plan.
+        update: told which share of the minutes is planned.
 
     Raises:
-        UsageError: minutes or draws that are not above 0, or the regret of a front.
+        UsageError: minutes (or draws) that are not above 0 and finite, or the regret of a front.
     """
-    if not (minutes > 0 and draws > 0):
+    if not (0 < minutes < math.inf and draws > 0):
         raise UsageError(f"a plan needs minutes and draws above 0, got {minutes} and {draws}")
     if goal is Goal.REGRET and known.question is None:
         raise UsageError("a front has no regret; ask for a budget or a target, or for the goal 'wrong'")
-    simulation = _Simulation(known, goal, draws, seed)
-    times = np.zeros(len(known.actions))
+    return _chosen_runs(_Simulation(known, goal, draws, seed), float(minutes), update)
+
+
+def _chosen_runs(
+    simulation: "_Simulation", minutes: float, update: Callable[[float, str], None]
+) -> MeasurementPlan:
+    """Choose step after step until the minutes are spent, nothing is in doubt, or nothing gains."""
+    actions = simulation.known.actions
+    times = np.zeros(len(actions))
     losses = simulation.losses(times)
-    now, left, runs, stopped = float(losses.mean()), float(minutes), [], "minutes"
+    now, left, stopped = float(losses.mean()), minutes, "minutes"
+    runs: list[PlannedRun] = []
     while True:
         if not losses.any():
             stopped = "sure"
             break
         affordable = [
             (index, repeats)
-            for index, action in enumerate(known.actions)
+            for index, action in enumerate(actions)
             for repeats in _REPEATS
             if repeats * action.minutes <= left
         ]
         if not affordable:
             break
+        update(1 - left / minutes, f"step {len(runs) + 1}: {len(affordable)} runs to choose from")
         step = _best_step(simulation, times, losses, affordable)
         if step is None:
             stopped = "no gain"
@@ -196,12 +212,12 @@ def plan_runs(
         times, losses = step[1], step[2]
         left -= runs[-1].minutes
     return MeasurementPlan(
-        goal=goal,
+        goal=simulation.goal,
         minutes=minutes,
         runs=tuple(runs),
         now=now,
         then=float(losses.mean()),
-        at_best=float(simulation.losses(np.full(len(known.actions), np.inf)).mean()),
+        at_best=float(simulation.losses(np.full(len(actions), np.inf)).mean()),
         spent=minutes - left,
         stopped=stopped,
     )
@@ -242,7 +258,7 @@ class _Simulation:
     def __init__(self, known: Known, goal: Goal, draws: int, seed: int) -> None:
         random = np.random.default_rng(seed)
         names = [unknown.name for unknown in known.unknowns]
-        self.known, self._goal = known, goal
+        self.known, self.goal = known, goal
         self._error = np.array([unknown.error for unknown in known.unknowns])
         self._shows = np.array([[a.shows.get(n, 0.0) for n in names] for a in known.actions])
         self._shows = self._shows.reshape(len(known.actions), len(names))
@@ -263,7 +279,7 @@ class _Simulation:
         chosen = self._chosen(*self._figures(self._learned(times)))
         if self.known.question is None:
             return np.asarray((chosen != self._right).mean(axis=1))
-        if self._goal is Goal.WRONG:
+        if self.goal is Goal.WRONG:
             return np.asarray((chosen != self._right).any(axis=1).astype(np.float64))
         utility = self._utility(*self._truth)
         return np.asarray((utility * self._right).sum(axis=1) - (utility * chosen).sum(axis=1))
