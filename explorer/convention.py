@@ -46,6 +46,8 @@ class Composition(StrEnum):
     """Ensemble parts are summed; a cascade stage is paid by the share of inputs that reaches it."""
     MAX = "max"
     """Parts run one after the other and reuse the same memory: the largest one counts."""
+    WORST = "worst"
+    """Ensemble parts are summed; a cascade is paid as by the input that runs every stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,14 @@ _KINDS = (
         factor=2.0,
     ),
     CostKind(
+        name="worst_macs",
+        unit="MAC",
+        composition=Composition.WORST,
+        needs_device=False,
+        doc="macs of the example that costs most: one that runs every stage of a cascade",
+        derived_from="macs",
+    ),
+    CostKind(
         name="elementwise_ops",
         unit="op",
         composition=Composition.EXPECTED,
@@ -119,6 +129,14 @@ _KINDS = (
         composition=Composition.EXPECTED,
         needs_device=True,
         doc="median time of one call of the workload's batch, members one after the other",
+    ),
+    CostKind(
+        name="worst_latency",
+        unit="s",
+        composition=Composition.WORST,
+        needs_device=True,
+        doc="latency of the call that takes longest: one that runs every stage of a cascade",
+        derived_from="latency",
     ),
     CostKind(
         name="time_per_example",

@@ -8,6 +8,7 @@ or thresholds. The rule is the cost kind's `Composition`.
 | EXPECTED | sum | sum of share reached x stage cost | sum |
 | SUM | sum | sum: every stage is held | sum |
 | MAX | largest | largest: memory must fit the stage that needs most | largest |
+| WORST | sum | sum: what the example pays that runs every stage | sum |
 
 A member that a design names twice is held once: pass each distinct member once for SUM kinds.
 """

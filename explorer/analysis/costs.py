@@ -96,6 +96,8 @@ def _measurement_noise(pool: Pool, stages: tuple[Stage, ...], reached: np.ndarra
     """Return how far below and above its value the cost may lie because members' figures are uncertain."""
     composition = pool.axis.kind.composition
     weights: dict[Member, float] = defaultdict(float)
+    if composition is Composition.WORST:
+        reached = np.ones(len(stages))
     for stage, share in zip(stages, reached, strict=True):
         for member in dict.fromkeys(stage.members):
             weights[member] += float(share)
@@ -107,7 +109,7 @@ def _measurement_noise(pool: Pool, stages: tuple[Stage, ...], reached: np.ndarra
     below: dict[ModelSpec, float] = defaultdict(float)
     above: dict[ModelSpec, float] = defaultdict(float)
     for member, figure in figures.items():
-        weight = weights[member] if composition is Composition.EXPECTED else 1.0
+        weight = weights[member] if composition in (Composition.EXPECTED, Composition.WORST) else 1.0
         below[member.model] += weight * (figure.value - figure.low)
         above[member.model] += weight * (figure.high - figure.value)
     if pool.basis in PREDICTED:

@@ -38,11 +38,13 @@ _UNIT_TEXT |= {"B": "B", "USD": "USD"}
 _AXIS_TEXT = {
     "macs": "MACs per example",
     "flops": "FLOPs per example",
+    "worst_macs": "MACs of the dearest example",
     "elementwise_ops": "elementwise operations per example",
     "parameters": "parameters held",
     "param_bytes": "bytes of parameters held",
     "activation_peak_bytes": "peak bytes of activations, one example",
     "latency": "latency of one example",
+    "worst_latency": "latency of the slowest call",
     "time_per_example": "time of one example in full calls",
     "energy": "energy of one example",
     "money": "price of a million examples",
@@ -140,7 +142,8 @@ def per_what(axis: CostAxis) -> str:
         return "per million examples"
     if axis.kind.name == "price":
         return "per million calls"
-    batch = axis.workload.batch if axis.workload is not None and axis.kind.name == "latency" else 1
+    calls = axis.kind.name in ("latency", "worst_latency")
+    batch = axis.workload.batch if axis.workload is not None and calls else 1
     return "per example" if batch == 1 else f"per call of {format_count(batch)} examples"
 
 

@@ -18,7 +18,7 @@ from explorer.analysis.result import Advice, Comparison, Front
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
 from explorer.analysis.statistics.compare import compare
-from explorer.convention import COST_KINDS, CostAxis, CostKind, terms_hold_for
+from explorer.convention import COST_KINDS, Composition, CostAxis, CostKind, terms_hold_for
 from explorer.errors import UsageError
 from explorer.question import Budget
 from explorer.report import report_html
@@ -84,6 +84,8 @@ def axes_of(store: Store, dataset: str | None = None) -> tuple[str, ...]:
     devices = sorted({device for _, device in stored if device is not None})
     found = []
     for kind in COST_KINDS.values():
+        if kind.composition is Composition.WORST:
+            continue  # a limit beside a mean cost rather than an axis to draw
         source = kind.derived_from or kind.name
         if kind.needs_device:
             able = [device for device in devices if (source, device) in stored and _tells(kind, device)]

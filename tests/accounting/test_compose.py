@@ -15,12 +15,13 @@ from explorer.convention import COST_KINDS, Composition, cost_kind
 from explorer.errors import UsageError
 
 EXPECTED, SUM, MAX = cost_kind("macs"), cost_kind("parameters"), cost_kind("activation_peak_bytes")
+WORST = cost_kind("worst_macs")
 KINDS = st.sampled_from(list(COST_KINDS.values()))
 COSTS = st.lists(st.floats(0, 1e12), min_size=1, max_size=5)
 
 
 def test_every_rule_is_tried_here() -> None:
-    assert {k.composition for k in (EXPECTED, SUM, MAX)} == set(Composition)
+    assert {k.composition for k in (EXPECTED, SUM, MAX, WORST)} == set(Composition)
 
 
 def test_by_hand() -> None:
@@ -34,6 +35,7 @@ def test_by_hand() -> None:
     assert cascade_cost(EXPECTED, stages, reached) == 3 + 3.5 + 2.75
     assert cascade_cost(SUM, stages, reached) == 21
     assert cascade_cost(MAX, stages, reached) == 11
+    assert cascade_cost(WORST, stages, reached) == worst_cost(WORST, stages) == 21
     assert (worst_cost(EXPECTED, stages), worst_cost(SUM, stages), worst_cost(MAX, stages)) == (21, 21, 11)
 
 

@@ -25,9 +25,12 @@ def keys_of(value: object, open_mappings: frozenset[str]) -> set[str]:
     return set(value) | set().union(*inner)
 
 
+CASCADE = "wrn10-0.25@8#0 -> wrn10-0.5@8#0"
+ON_DIGITS = ("--dataset", "digits")
+
 DATA_KEYED = frozenset(
     {"points_by_kind", "searched", "best_of_kind", "uncounted", "macs_by_operator", "macs_by_module"}
-    | {"conventions", "knobs", "counts", "operators", "costs"}
+    | {"conventions", "knobs", "counts", "operators", "costs", "select_costs", "worst_costs"}
 )
 
 
@@ -36,6 +39,16 @@ DATA_KEYED = frozenset(
     [
         ("front", ("front", "--dataset", "digits")),
         ("advise", ("advise", "--dataset", "digits", "--budget", "macs<=300k")),
+        ("front, several", ("front", "--dataset", "digits", "--cost", "macs", "--cost", "parameters")),
+        ("select", ("select", "--dataset", "digits", "--rounds", "5")),
+        ("cascade", ("cascade", "--dataset", "digits")),
+        ("score", ("score", "wrn10-0.5@8#0", "wrn10-0.5@8#1", "--dataset", "digits")),
+        ("guarantee", ("guarantee", CASCADE, "--dataset", "digits", "--target", "accuracy>=20%")),
+        ("guarantee --early-exit", ("guarantee", CASCADE, *ON_DIGITS, "--early-exit", "macs<=200k")),
+        ("curves", ("curves", "--dataset", "digits")),
+        ("curves", ("curves", "--published-error", "0.2379")),
+        ("lifetime", ("lifetime", "wrn10-0.5@8#0", "--dataset", "digits", "--price", "0.04")),
+        ("plan", ("plan", "--dataset", "digits", "--minutes", "1")),
         ("compare", ("compare", "wrn10-0.5@8#0", "wrn10-0.5@8#1", "--dataset", "digits")),
         ("count", ("count", "wrn10-0.5@8")),
         ("count", ("count", "wrn10-0.5@8", "--by", "both", "--convention", "all", "--training", "adam")),
@@ -53,7 +66,9 @@ def test_every_key_is_documented(explorer_here, trained_store, monkeypatch, comm
     document = json.loads(explorer_here(*arguments, "--json").out)
     text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
     shared = text[: text.index("| command |")]
-    row = next(line for line in text.splitlines() if line.startswith(f"| `{command}` |"))
+    name, _, further = command.partition(", ")
+    start = f"| `{name}`, {further}" if further else f"| `{name}` |"
+    row = next(line for line in text.splitlines() if line.startswith(start))
     documented = set(re.findall(r"`(\w+)`", shared + row))
 
     assert keys_of(document, DATA_KEYED) <= documented

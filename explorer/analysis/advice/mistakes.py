@@ -257,7 +257,7 @@ def _per_example(axis: CostAxis) -> float:
     kind = axis.kind
     if kind.composition is not Composition.EXPECTED:
         raise ConventionError(
-            f"{kind.name} is held, not paid by the example: no price of a mistake compares with it; "
+            f"{kind.name} is not paid by the example: no price of a mistake compares with it; "
             "use money, price, energy, time_per_example or macs"
         )
     if axis.workload is not None and axis.workload.batch > 1 and kind.name == "latency":

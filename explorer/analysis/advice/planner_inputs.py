@@ -159,7 +159,8 @@ def _cost_shares(
     runs: dict[int, float] = defaultdict(float)
     for stage, reached in zip(stages_of(design), point.reached, strict=True):
         for row in pool.rows(tuple(dict.fromkeys(stage.members))):
-            runs[row] = runs[row] + reached if composition is Composition.EXPECTED else 1.0
+            times = {Composition.EXPECTED: reached, Composition.WORST: 1.0}.get(composition)
+            runs[row] = 1.0 if times is None else runs[row] + times
     if composition is Composition.MAX:
         runs = {max(runs, key=lambda row: pool.cost_figures[row].value): 1.0}
     shares: dict[str, float] = defaultdict(float)

@@ -50,6 +50,8 @@ def handovers(kind: CostKind, sets: StageSets, gates: np.ndarray, chosen: slice)
         prices = np.where(rows >= 0, sets.member_costs[rows], 0.0)
         # a member of both stages is held once
         whole = first + np.where(again, 0.0, prices).sum(axis=-1)
+    elif kind.composition is Composition.WORST:
+        whole = first + second
     else:
         whole = np.maximum(first, second)
     return Handovers(stage=stage, joined=joined, base=whole, slope=np.zeros_like(whole))

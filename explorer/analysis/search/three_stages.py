@@ -224,11 +224,14 @@ def _set_tables(stages: Sequence[Stage], right: np.ndarray) -> tuple[np.ndarray,
 def _costs(pool: Pool, stages: Sequence[Stage]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what all pay, and what the second and third stage add, see `scan_triples`."""
     many, kind = len(stages), pool.axis.kind
-    if kind.composition is Composition.EXPECTED:
+    if kind.composition in (Composition.EXPECTED, Composition.WORST):
         alone = np.array([_cost_of(pool, stage.members) for stage in stages])
         adds = [[_cost_of(pool, _runs_after(a, b)[0].members) for b in stages] for a in stages]
         base = np.broadcast_to(alone[:, None, None], (many, many, many)).copy()
-        return base, np.array(adds).reshape(many, many), np.array(adds).reshape(many, many)
+        slope = np.array(adds).reshape(many, many)
+        if kind.composition is Composition.WORST:
+            return base + slope[:, :, None] + slope, np.zeros((many, many)), np.zeros((many, many))
+        return base, slope, slope
     held = np.zeros((many, len(pool.members)), bool)
     for number, stage in enumerate(stages):
         held[number, pool.rows(stage.members)] = True

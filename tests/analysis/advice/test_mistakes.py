@@ -189,7 +189,7 @@ def test_refusals() -> None:
     with pytest.raises(UsageError, match="search again"):
         price_ranges(other, FRONT)
     held = counted([5], [2.0], axis="parameters")
-    with pytest.raises(ConventionError, match="held, not paid"):
+    with pytest.raises(ConventionError, match="not paid by the example"):
         price_ranges(held, search(held, held.axis))
     batch = counted([5], [2.0], axis="latency@cpu/b8")
     with pytest.raises(ConventionError, match="time_per_example@cpu/b8"):

@@ -60,6 +60,8 @@ def composed(pool: Pool, stages: list[tuple], share: Fraction) -> Fraction:
         return sum(cost[m] for m in set(itertools.chain(*stages)))
     if rule is Composition.MAX:
         return max(cost[m] for m in itertools.chain(*stages))
+    if rule is Composition.WORST:
+        return sum(cost[m] for m in itertools.chain(*stages))
     shares = (Fraction(1), share)
     return sum(s * sum(cost[m] for m in stage) for s, stage in zip(shares, stages, strict=False))
 
@@ -174,6 +176,12 @@ def test_front_where_every_member_is_held_once(pool: Pool) -> None:
 @SLOW
 @given(pools(axis="activation_peak_bytes"))
 def test_front_where_the_largest_member_counts(pool: Pool) -> None:
+    check_against_brute_force(pool, Space(max_members=3, first_members=2))
+
+
+@SLOW
+@given(pools(axis="worst_macs"))
+def test_front_where_the_dearest_example_counts(pool: Pool) -> None:
     check_against_brute_force(pool, Space(max_members=3, first_members=2))
 
 

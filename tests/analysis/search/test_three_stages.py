@@ -68,6 +68,8 @@ def brute_force(pool: Pool, stages: list[Stage], axis: str) -> dict[int, Fractio
                 cost = paid(pool, tuple(set(a.members + b.members + c.members)), axis) * len(labels)
             elif axis == "activation_peak_bytes":
                 cost = max(each) * len(labels)
+            elif axis == "worst_macs":
+                cost = sum(each) * len(labels)
             else:
                 reach = len(labels) - sum(first)
                 cost = each[0] * len(labels) + each[1] * reach + each[2] * sum(third)
@@ -89,7 +91,7 @@ def check(pool: Pool, stages: list[Stage], found: Triples) -> None:
 
 
 @SLOW
-@given(st.data(), st.sampled_from(["macs", "parameters", "activation_peak_bytes"]))
+@given(st.data(), st.sampled_from(["macs", "parameters", "activation_peak_bytes", "worst_macs"]))
 def test_everything_that_brute_force_finds(data: st.DataObject, axis: str) -> None:
     pool = data.draw(pools(max_members=3, max_examples=7, axis=axis))
     stages = every_set(pool, 2)
