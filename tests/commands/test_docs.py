@@ -31,6 +31,7 @@ ON_DIGITS = ("--dataset", "digits")
 DATA_KEYED = frozenset(
     {"points_by_kind", "searched", "best_of_kind", "uncounted", "macs_by_operator", "macs_by_module"}
     | {"conventions", "knobs", "counts", "operators", "costs", "select_costs", "worst_costs"}
+    | {"scores", "differences", "higher_is_better", "shares_of_draws"}
 )
 
 
@@ -47,7 +48,6 @@ DATA_KEYED = frozenset(
         ("guarantee --early-exit", ("guarantee", CASCADE, *ON_DIGITS, "--early-exit", "macs<=200k")),
         ("curves", ("curves", "--dataset", "digits")),
         ("curves", ("curves", "--published-error", "0.2379")),
-        ("lifetime", ("lifetime", "wrn10-0.5@8#0", "--dataset", "digits", "--price", "0.04")),
         ("plan", ("plan", "--dataset", "digits", "--minutes", "1")),
         ("compare", ("compare", "wrn10-0.5@8#0", "wrn10-0.5@8#1", "--dataset", "digits")),
         ("count", ("count", "wrn10-0.5@8")),
