@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 a gate failed, 2 usage or bad input, 3 environment or device
 heavy.
 """
 
+import gc
 import importlib
 import keyword
 import sys
@@ -82,6 +83,8 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
+    # imports make a million objects that stay: to look through them every 700 new ones takes a tenth of the time
+    gc.set_threshold(100_000, 10, 10)
     try:
         code = cli.main(args=arguments, prog_name="explorer", standalone_mode=False)
     except ExplorerError as error:
@@ -93,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = _fail("interrupted; the same command continues where it stopped", 130)
+    # what is left to collect is everything: half a second to look through, for nothing
+    gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -83,7 +83,7 @@ def _one(
 
     every, draws = shown
     with open_store(url) as store:
-        pool, front = arguments.search(store, dataset, axis)
+        pool, front = arguments.search(store, dataset, axis, drawn=True)
         document, text = front_document(front), front_table(front, every=every)
         if draws:
             from explorer.analysis.statistics.sureness import how_sure

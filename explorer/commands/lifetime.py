@@ -113,7 +113,7 @@ def command(
         if not asked:
             from explorer.analysis.search.exact import search
 
-            front = search(pool, axis, arguments.space, notes=notes)
+            front = search(pool, axis, arguments.space, notes=notes, drawn=False)
             if aim is None:
                 asked, note = designs_of_front(front)
             else:

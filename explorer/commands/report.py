@@ -49,7 +49,7 @@ def command(
     from explorer.report import write_report
 
     with open_store(store_url) as store:
-        pool, front = search_arguments.search(store, dataset, axis)
+        pool, front = search_arguments.search(store, dataset, axis, drawn=True)
         advice = advise(pool, front, question or Budget(axis, float(pool.costs.max())))
         write_report(out, store=store, front=front, advice=advice)
     click.echo(str(out))

@@ -63,12 +63,14 @@ class SearchArguments(MemberArguments):
 
     space: "Space"
 
-    def search(self, store: "Store", dataset: str, axis: CostAxis) -> "tuple[Pool, Front]":
-        """Load the pool and search it."""
+    def search(
+        self, store: "Store", dataset: str, axis: CostAxis, *, drawn: bool = False
+    ) -> "tuple[Pool, Front]":
+        """Load the pool and search it; ``drawn``: with what a figure needs beside the front."""
         from explorer.analysis.search.exact import search
 
         pool, notes = self.pool(store, dataset, axis)
-        return pool, search(pool, axis, self.space, notes=notes)
+        return pool, search(pool, axis, self.space, notes=notes, drawn=drawn)
 
 
 _MEMBER_OPTIONS = [

@@ -24,7 +24,14 @@ _CLOUD = 2_800
 """About how many dominated designs to keep for drawing."""
 
 
-def search(pool: Pool, axis: CostAxis, space: Space = EVERYTHING, *, notes: Sequence[str] = ()) -> Front:
+def search(
+    pool: Pool,
+    axis: CostAxis,
+    space: Space = EVERYTHING,
+    *,
+    notes: Sequence[str] = (),
+    drawn: bool = True,
+) -> Front:
     """Find the Pareto front of cost and accuracy on ``select``, and score it on ``report``.
 
     Searched exactly: every single, every ensemble of distinct members, and every cascade of two stages, at
@@ -39,6 +46,7 @@ def search(pool: Pool, axis: CostAxis, space: Space = EVERYTHING, *, notes: Sequ
         axis: the cost kind, and device.
         space: the designs to look at; what its limit leaves out is in the notes.
         notes: what the caller already left out (see `explorer.analysis.pool.load_pool`).
+        drawn: whether the front is to be drawn: with a cloud of dominated designs and the models' curves.
 
     Raises:
         ConventionError: the pool holds costs of another axis.
@@ -50,20 +58,20 @@ def search(pool: Pool, axis: CostAxis, space: Space = EVERYTHING, *, notes: Sequ
     seconds = sets.count_up_to(plan.second_size)
     table = answer_table(pool.select, pool.select_labels, averaging)
     gates = find_gates(pool, table, sets, plan.first_size, space.signals) if seconds else None
-    found = scan(table, sets, gates, seconds, kind=axis.kind, sample=_CLOUD // 2)
+    found = scan(table, sets, gates, seconds, kind=axis.kind, sample=_CLOUD // 2 if drawn else 1)
     memo: Memo = {}
     fronts = {
         kind: _front_of([_checked_point(pool, design, right, memo) for design, right in chosen])
         for kind, chosen in _fronts(sets, found).items()
     }
     points = _front_of([point for front in fronts.values() for point in front])
-    curves, curve_notes = scale_curves(pool, averaging)
+    curves, curve_notes = scale_curves(pool, averaging) if drawn else ((), ())
     return Front(
         pool=pool.summary,
         axis=axis,
         points=points,
         searched=_searched(sets, seconds, found),
-        cloud=_cloud(pool, sets, found, {point.design for point in points}),
+        cloud=_cloud(pool, sets, found, {point.design for point in points}) if drawn else (),
         curves=curves,
         notes=(*notes, *plan.notes, *curve_notes, *_near_tie_notes(pool, points, averaging)),
         fronts_by_kind=fronts,

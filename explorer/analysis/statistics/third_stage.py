@@ -198,7 +198,7 @@ def no_cheaper(points: Sequence[Point], cost: float) -> Point:
 
 
 def _searched(pool: Pool, space: Space) -> _Searched:
-    front = search(pool, pool.axis, space)
+    front = search(pool, pool.axis, space, drawn=False)
     triples = best_triples(pool, candidate_stages(front), space.signals)
     return _Searched(pool=pool, front=front, triples=triples, memo={})
 
