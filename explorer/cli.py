@@ -36,7 +36,7 @@ _COMMANDS: dict[str, str] = {
     "curves": "Error against cost and against members: fitted laws, crossovers, what lies beyond.",
     "lifetime": "Training plus serving over a volume, and where one design overtakes another.",
     "plan": "Which runs would tell most about the front in the minutes there are.",
-    "check": "Gate for CI: did the front regress beyond noise?",
+    "check": "A gate for CI: whether the front got worse beyond noise.",
     "build": "Turn a design into one ONNX file.",
     "verify": "Run a built file against the stored predictions and time it.",
     "report": "Write a self-contained report (HTML or Markdown).",
@@ -83,7 +83,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
-    # imports make a million objects that stay: to look through them every 700 new ones takes a tenth of the time
+    # imports make a million objects that stay; looking through them every 700 new ones is a tenth of the time
     gc.set_threshold(100_000, 10, 10)
     try:
         code = cli.main(args=arguments, prog_name="explorer", standalone_mode=False)

@@ -10,7 +10,7 @@ from explorer.convention import CostAxis
 from explorer.errors import UsageError
 
 
-@click.command("check", short_help="Gate for CI: did the front regress beyond noise?")
+@click.command("check", short_help="A gate for CI: whether the front got worse beyond noise.")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path, dir_okay=False),
