@@ -7,12 +7,11 @@ import click
 from explorer.commands.common import (
     cost_option,
     json_option,
-    mix_recipes_option,
     open_store,
     print_json,
-    recipe_option,
     store_option,
 )
+from explorer.commands.searching import MemberArguments, member_options
 from explorer.convention import CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.question import Target, parse_amount
@@ -78,8 +77,7 @@ _LOSSES = ("error", "log_loss", "calibrated_log_loss", "brier")
     type=click.IntRange(1),
     help="Members of such an ensemble; several times.  [default: 5]",
 )
-@recipe_option
-@mix_recipes_option
+@member_options
 @store_option
 @json_option
 def command(
@@ -93,8 +91,7 @@ def command(
     loss: str,
     published_error: str | None,
     published_members: tuple[int, ...],
-    recipe: str | None,
-    mix_recipes: bool,
+    member_arguments: MemberArguments,
     store_url: str | None,
     as_json: bool,
 ) -> None:
@@ -123,7 +120,7 @@ def command(
     notes: tuple[str, ...] = ()
     if dataset is not None:
         with open_store(store_url) as store:
-            found, notes = _survey(store, dataset, axis, (recipe, mix_recipes), question)
+            found, notes = _survey(store, dataset, axis, member_arguments, question)
     from explorer.report.curves_document import LOSS_KEYS, curves_document
     from explorer.report.curves_text import curves_text
 
@@ -138,32 +135,25 @@ def _survey(
     store: "Store",
     dataset: str,
     axis: CostAxis,
-    recipes: tuple[str | None, bool],
+    members: MemberArguments,
     question: "CurvesQuestion",
 ) -> "tuple[Survey, tuple[str, ...]]":
     from explorer.analysis.curves.survey import survey
-    from explorer.analysis.pool import load_pool
     from explorer.run.progress import progress
 
-    recipe, mix_recipes = recipes
-    pool, notes = load_pool(store, dataset, axis, recipe=recipe, mix_recipes=mix_recipes)
-    parameters = _parameters(store, dataset, recipes)
+    pool, notes = members.pool(store, dataset, axis)
+    parameters = _parameters(store, dataset, members)
     with progress("curves") as update:
         return survey(pool, parameters, question, update), notes
 
 
-def _parameters(
-    store: "Store", dataset: str, recipes: tuple[str | None, bool]
-) -> "dict[str, float] | Missing":
+def _parameters(store: "Store", dataset: str, members: MemberArguments) -> "dict[str, float] | Missing":
     """Return the parameters of one member of each scale, or why they are not known."""
     from explorer.analysis.curves.scale_survey import Missing
-    from explorer.analysis.pool import load_pool
     from explorer.analysis.statistics.seeds import grouped
 
     try:
-        pool, _ = load_pool(
-            store, dataset, CostAxis.parse("parameters"), recipe=recipes[0], mix_recipes=recipes[1]
-        )
+        pool, _ = members.pool(store, dataset, CostAxis.parse("parameters"))
     except (UsageError, ConventionError) as error:  # not counted here: all but the split needs none
         return Missing(reason=str(error))
     return {scale.key: scale.cost for scale in grouped(pool)}

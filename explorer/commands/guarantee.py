@@ -9,12 +9,11 @@ from explorer.commands.common import (
     cost_option,
     dataset_option,
     json_option,
-    mix_recipes_option,
     open_store,
     print_json,
-    recipe_option,
     store_option,
 )
+from explorer.commands.searching import MemberArguments, member_options
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
 from explorer.question import Budget, Target
@@ -70,8 +69,7 @@ _Answer = tuple[dict[str, object], str, bool]
     help="How many designs DESIGN was picked out of on the select examples; they share --delta.",
 )
 @cost_option
-@recipe_option
-@mix_recipes_option
+@member_options
 @store_option
 @json_option
 @click.pass_context
@@ -87,8 +85,7 @@ def command(
     delta: float,
     picked_from: int,
     cost: str,
-    recipe: str | None,
-    mix_recipes: bool,
+    member_arguments: MemberArguments,
     store_url: str | None,
     as_json: bool,
 ) -> None:
@@ -108,12 +105,8 @@ def command(
     spent = _one_question(target, budget, near_full, reject, early_exit)
     axis = _axis(context, cost, spent)
     asked = parse_design(design if reject is not None else _with_exits(design))
-    from explorer.analysis.search.plan import Space
-    from explorer.commands.searching import SearchArguments
-
     with open_store(store_url) as store:
-        arguments = SearchArguments(recipe=recipe, mix_recipes=mix_recipes, space=Space())
-        pool, _ = arguments.covering(store, dataset, (asked,)).pool(store, dataset, axis)
+        pool, _ = member_arguments.covering(store, dataset, (asked,)).pool(store, dataset, axis)
         limit = None if spent is None else spent.limit
         if early_exit is not None:
             assert limit is not None

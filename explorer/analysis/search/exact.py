@@ -1,6 +1,6 @@
 """The exact front: every single and distilled one, every ensemble, every two-stage cascade at every cut."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from explorer.analysis.result import Front, Point, SearchedDesign
 from explorer.analysis.scoring.combine import EXACT, near_ties
 from explorer.analysis.scoring.score import Memo, evaluate
 from explorer.analysis.scoring.tables import answer_table
-from explorer.analysis.search.gates import find_gates
+from explorer.analysis.search.gates import Gates, find_gates
 from explorer.analysis.search.pareto import pareto_front
 from explorer.analysis.search.plan import Space, plan_search
 from explorer.analysis.search.scan import BestCascades, Scan, cascades_of, scan
@@ -65,15 +65,16 @@ def search(
         for kind, chosen in _fronts(sets, found).items()
     }
     points = _front_of([point for front in fronts.values() for point in front])
+    designs = [point.design for point in points]
     curves, curve_notes = scale_curves(pool, averaging) if drawn else ((), ())
     return Front(
         pool=pool.summary,
         axis=axis,
         points=points,
-        searched=_searched(sets, seconds, found),
-        cloud=_cloud(pool, sets, found, {point.design for point in points}) if drawn else (),
+        searched=searched_designs(sets, seconds, found.gates),
+        cloud=_cloud(pool, sets, found, set(designs)) if drawn else (),
         curves=curves,
-        notes=(*notes, *plan.notes, *curve_notes, *_near_tie_notes(pool, points, averaging)),
+        notes=(*notes, *plan.notes, *curve_notes, *near_tie_notes(pool, designs, averaging)),
         fronts_by_kind=fronts,
     )
 
@@ -123,12 +124,19 @@ def _front_of(points: list[Point]) -> tuple[Point, ...]:
     return tuple(ordered[index] for index in front)
 
 
-def _searched(sets: StageSets, seconds: int, found: Scan) -> dict[CandidateKind, int]:
+def searched_designs(sets: StageSets, seconds: int, gates: Gates | None) -> dict[CandidateKind, int]:
+    """Return how many designs were scored, by kind; a cascade counts once per threshold.
+
+    Args:
+        sets: sets of members.
+        seconds: how many of them may answer second.
+        gates: first stages; None for no cascades.
+    """
     singles, distilled = len(sets.members), len(_distilled(sets))
     searched = {CandidateKind.SINGLE: singles - distilled, CandidateKind.ENSEMBLE: len(sets.rows) - singles}
     if distilled:
         searched[CandidateKind.DISTILLED] = distilled
-    thresholds = sum(len(cut.leavers) for cut in found.gates.cuts) if found.gates else 0
+    thresholds = sum(len(cut.leavers) for cut in gates.cuts) if gates else 0
     # a stage never hands over to itself alone
     searched[CandidateKind.CASCADE] = thresholds * (seconds - 1) if seconds else 0
     return searched
@@ -155,11 +163,11 @@ def _cloud(pool: Pool, sets: StageSets, found: Scan, front: set[Candidate]) -> t
     )
 
 
-def _near_tie_notes(pool: Pool, points: Sequence[Point], averaging: Averaging) -> tuple[str, ...]:
-    """Say how many answers of the front's ensembles hang on floating-point rounding."""
+def near_tie_notes(pool: Pool, designs: Iterable[Candidate], averaging: Averaging) -> tuple[str, ...]:
+    """Say how many answers of the designs' ensembles hang on floating-point rounding."""
     if averaging in EXACT:
         return ()
-    stages = {stage for p in points for stage in stages_of(p.design) if isinstance(stage, Ensemble)}
+    stages = {stage for design in designs for stage in stages_of(design) if isinstance(stage, Ensemble)}
     ties = sum(near_ties(pool.select[pool.rows(stage.members)], averaging) for stage in stages)
     total = len(stages) * len(pool.select_labels)
     return (f"{averaging}: {ties} of {total} select answers of the front's ensembles are near-ties",)

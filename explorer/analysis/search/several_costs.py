@@ -16,9 +16,9 @@ import numpy as np
 from explorer.analysis.costs import cost_figure, mean_cost, most_cost, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval, PoolSummary
-from explorer.analysis.scoring.combine import EXACT, near_ties
 from explorer.analysis.scoring.score import Memo, candidate_decisions, reached_counts
 from explorer.analysis.scoring.tables import AnswerTable, answer_table
+from explorer.analysis.search.exact import near_tie_notes, searched_designs
 from explorer.analysis.search.gates import Gates, find_gates
 from explorer.analysis.search.handover import Handovers, handovers
 from explorer.analysis.search.pareto import dominated_volume, nondominated
@@ -31,7 +31,7 @@ from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.convention import Composition, CostAxis
 from explorer.errors import UsageError
 from explorer.record import CostFigure
-from explorer.spec import Averaging, Candidate, CandidateKind, Ensemble
+from explorer.spec import Candidate, CandidateKind
 
 MOST_COSTS = 3
 _EVERYTHING = Space()
@@ -153,13 +153,18 @@ def search_several(
     gates = find_gates(pool, table, sets[0], plan.first_size, space.signals) if seconds else None
     whole = _Space(pools=tuple(pools[i] for i in order), table=table, sets=sets, gates=gates, seconds=seconds)
     points = _front(pools, _candidates(whole, right_counts(table, sets[0])))
+    ties = near_tie_notes(pool, [point.design for point in points], space.averaging)
     return SeveralFront(
         pool=pool.summary,
         axes=tuple(each.axis for each in pools),
         points=points,
-        searched=_searched(whole),
+        searched=searched_designs(sets[0], seconds, gates),
         covered=_covered(points, [float(sets[order.index(i)].costs.max()) for i in range(len(pools))], pool),
-        notes=(*notes, *plan.notes, *_near_tie_notes(pool, points, space.averaging)),
+        notes=(
+            *notes,
+            *plan.notes,
+            *near_tie_notes(pool, [point.design for point in points], space.averaging),
+        ),
     )
 
 
@@ -347,29 +352,3 @@ def _covered(points: Sequence[SeveralPoint], dearest: Sequence[float], pool: Poo
         reference_accuracy=guess,
         reference_costs=tuple(dearest),
     )
-
-
-def _searched(whole: _Space) -> dict[CandidateKind, int]:
-    """Return designs scored, by kind, as `search.exact.search` counts them."""
-    members = whole.sets[0].members
-    distilled = sum(member.distilled for member in members)
-    searched = {
-        CandidateKind.SINGLE: len(members) - distilled,
-        CandidateKind.ENSEMBLE: len(whole.sets[0].rows) - len(members),
-    }
-    if distilled:
-        searched[CandidateKind.DISTILLED] = distilled
-    thresholds = sum(len(cut.leavers) for cut in whole.gates.cuts) if whole.gates else 0
-    # a stage never hands over to itself alone
-    searched[CandidateKind.CASCADE] = thresholds * (whole.seconds - 1) if whole.seconds else 0
-    return searched
-
-
-def _near_tie_notes(pool: Pool, points: Sequence[SeveralPoint], averaging: Averaging) -> tuple[str, ...]:
-    """Say how many answers of the front's ensembles hang on floating-point rounding."""
-    if averaging in EXACT:
-        return ()
-    stages = {stage for p in points for stage in stages_of(p.design) if isinstance(stage, Ensemble)}
-    ties = sum(near_ties(pool.select[pool.rows(stage.members)], averaging) for stage in stages)
-    total = len(stages) * len(pool.select_labels)
-    return (f"{averaging}: {ties} of {total} select answers of the front's ensembles are near-ties",)
