@@ -160,11 +160,7 @@ def search_several(
         points=points,
         searched=searched_designs(sets[0], seconds, gates),
         covered=_covered(points, [float(sets[order.index(i)].costs.max()) for i in range(len(pools))], pool),
-        notes=(
-            *notes,
-            *plan.notes,
-            *near_tie_notes(pool, [point.design for point in points], space.averaging),
-        ),
+        notes=(*notes, *plan.notes, *ties),
     )
 
 
