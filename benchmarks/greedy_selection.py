@@ -2,6 +2,7 @@
 
     python -m benchmarks.greedy_selection --peer /somewhere/agvenv/bin/python --out FILE.json
     python -m benchmarks.greedy_selection --large --dir /somewhere/with/25GB --memory-gb 8
+    python -m benchmarks.greedy_selection --plain
 
 The peer's environment, never the project's: ``pip install --no-deps autogluon.core==1.6.3
 autogluon.common==1.6.3 autogluon.features==1.6.3``, then what its import needs: ``numpy scipy scikit-learn
@@ -184,6 +185,33 @@ def plain(members: Sequence[np.ndarray], labels: np.ndarray, rounds: int) -> lis
     return picks
 
 
+def compare_plain(size: tuple[int, int, int], *, rounds: int, repeats: int) -> dict[str, object]:
+    """Return seconds of greedy selection by accuracy as plainly defined, and of ours."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_members(folder, *size)
+        mapped, labels = read_members(folder, size[0])
+        rule = Rule(second_metric=False)
+        ours, plainly = [], []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            found = greedy(mapped, labels, objective=Objective.ACCURACY, rounds=rounds, rule=rule)
+            ours.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        picks = plain(mapped, labels, rounds)
+        plainly.append(time.perf_counter() - start)
+    return {
+        "members": size[0],
+        "examples": size[1],
+        "classes": size[2],
+        "rounds": rounds,
+        "same_picks": picks == found.picks.tolist(),
+        "plain_seconds": plainly[0],
+        "our_seconds": _spread(ours),
+        "ratio": plainly[0] / statistics.median(ours),
+    }
+
+
 def large(size: tuple[int, int, int], folder: Path, *, rounds: int, memory_gb: float) -> dict[str, object]:
     """Select from memory-mapped members within a limit of memory, and return time and peaks."""
     members, examples, classes = size
@@ -253,6 +281,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, nargs=3, metavar=("MEMBERS", "EXAMPLES", "CLASSES"))
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--plain", action="store_true", help="against plain numpy instead of the peer")
     parser.add_argument("--dir", type=Path, help="folder for --large")
     parser.add_argument("--memory-gb", type=float, default=8.0)
     parser.add_argument("--select", type=Path, help=argparse.SUPPRESS)
@@ -265,6 +294,9 @@ def main() -> None:
         if asked.dir is None:
             parser.error("--large needs --dir")
         results = [large(size or LARGE, asked.dir, rounds=asked.rounds, memory_gb=asked.memory_gb)]
+    elif asked.plain:
+        _warm_up()
+        results = [compare_plain(size or SIZES[-1], rounds=asked.rounds, repeats=asked.repeats)]
     else:
         if asked.peer is None:
             parser.error("--peer is needed: the python of an environment with autogluon.core")
