@@ -66,6 +66,8 @@ class CostKind:
     """Value of this kind = factor x value of ``derived_from``."""
     per_example: bool = False
     """Whether the stored figure is of a whole call, and this kind a batch's share of it."""
+    members_at_once: bool = False
+    """Whether the members of a stage run side by side, each on a worker of its own: the slowest counts."""
     needs_price: bool = False
     """Whether the figure is multiplied by what the device costs (`explorer.accounting.money`)."""
 
@@ -137,6 +139,15 @@ _KINDS = (
         needs_device=True,
         doc="latency of the call that takes longest: one that runs every stage of a cascade",
         derived_from="latency",
+    ),
+    CostKind(
+        name="parallel_latency",
+        unit="s",
+        composition=Composition.EXPECTED,
+        needs_device=True,
+        doc="latency with a worker for each member of a stage, none slowed by another: an assumption",
+        derived_from="latency",
+        members_at_once=True,
     ),
     CostKind(
         name="time_per_example",

@@ -10,7 +10,8 @@ or thresholds. The rule is the cost kind's `Composition`.
 | MAX | largest | largest: memory must fit the stage that needs most | largest |
 | WORST | sum | sum: what the example pays that runs every stage | sum |
 
-A member that a design names twice is held once: pass each distinct member once for SUM kinds.
+Of kinds whose members run side by side (`CostKind.members_at_once`) a stage costs what its slowest member
+does. A member that a design names twice is held once: pass each distinct member once for SUM kinds.
 """
 
 import numpy as np
@@ -29,7 +30,7 @@ def ensemble_costs(kind: CostKind, member_costs: ArrayLike) -> Costs:
         UsageError: no members, or a cost that is negative or not finite.
     """
     costs = _checked_costs(kind, member_costs, "member")
-    largest = kind.composition is Composition.MAX
+    largest = kind.composition is Composition.MAX or kind.members_at_once
     return np.asarray(costs.max(axis=-1) if largest else costs.sum(axis=-1))
 
 

@@ -40,6 +40,14 @@ def stage_costs(pool: Pool, design: Candidate) -> tuple[float, ...]:
     return tuple(added)
 
 
+def paying(pool: Pool, stage: Stage) -> tuple[Member, ...]:
+    """Return the distinct members whose figures a stage's cost is made of: of those that run at once, one."""
+    members = tuple(dict.fromkeys(stage.members))
+    if not pool.axis.kind.members_at_once:
+        return members
+    return (max(members, key=lambda member: pool.cost_figures[pool.rows((member,))[0]].value),)
+
+
 def mean_cost(pool: Pool, design: Candidate, reached: Sequence[int]) -> float:
     """Return the mean cost of an input when ``reached[k]`` examples reach stage k.
 
@@ -99,7 +107,7 @@ def _measurement_noise(pool: Pool, stages: tuple[Stage, ...], reached: np.ndarra
     if composition is Composition.WORST:
         reached = np.ones(len(stages))
     for stage, share in zip(stages, reached, strict=True):
-        for member in dict.fromkeys(stage.members):
+        for member in paying(pool, stage):
             weights[member] += float(share)
     figures = {member: pool.cost_figures[pool.rows((member,))[0]] for member in weights}
     if composition is Composition.MAX:

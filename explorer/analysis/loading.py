@@ -157,6 +157,11 @@ def find_costs(
     basis = labels[best].figure.basis
     if basis in (Basis.FITTED, Basis.TRANSFERRED):
         notes.append(f"{axis} is {basis}, not measured: members' intervals are a predictor's 90 %")
+    if axis.kind.members_at_once:
+        notes.append(
+            f"{axis} assumes a worker for each member of a stage, none slowed by another: "
+            "`explorer profile DESIGN --placement parallel:N` measures it"
+        )
     without = set(found.stored) - costed
     if without:
         notes.append(f"left out: no {axis} for {_listed(without)}")

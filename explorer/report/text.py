@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from explorer.analysis.result import Interval, Point, PoolSummary
-from explorer.convention import COST_KINDS, CostAxis, CostKind
+from explorer.convention import COST_KINDS, Composition, CostAxis, CostKind
 from explorer.question import Budget, Target
 from explorer.record import Cost, CostFigure
 from explorer.spec import Candidate, CandidateKind, Cascade, Ensemble, Exit, Member, ModelSpec, Signal, Stage
@@ -45,6 +45,7 @@ _AXIS_TEXT = {
     "activation_peak_bytes": "peak bytes of activations, one example",
     "latency": "latency of one example",
     "worst_latency": "latency of the slowest call",
+    "parallel_latency": "latency of one example, members side by side",
     "time_per_example": "time of one example in full calls",
     "energy": "energy of one example",
     "money": "price of a million examples",
@@ -142,7 +143,9 @@ def per_what(axis: CostAxis) -> str:
         return "per million examples"
     if axis.kind.name == "price":
         return "per million calls"
-    calls = axis.kind.name in ("latency", "worst_latency")
+    if axis.kind.composition is Composition.WORST:
+        return "for the slowest call" if axis.kind.unit == "s" else "for the dearest example"
+    calls = axis.kind.name in ("latency", "parallel_latency")
     batch = axis.workload.batch if axis.workload is not None and calls else 1
     return "per example" if batch == 1 else f"per call of {format_count(batch)} examples"
 

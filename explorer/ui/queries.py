@@ -84,8 +84,8 @@ def axes_of(store: Store, dataset: str | None = None) -> tuple[str, ...]:
     devices = sorted({device for _, device in stored if device is not None})
     found = []
     for kind in COST_KINDS.values():
-        if kind.composition is Composition.WORST:
-            continue  # a limit beside a mean cost rather than an axis to draw
+        if kind.composition is Composition.WORST or kind.members_at_once:
+            continue  # a limit beside a mean cost, an assumption: asked for rather than offered
         source = kind.derived_from or kind.name
         if kind.needs_device:
             able = [device for device in devices if (source, device) in stored and _tells(kind, device)]

@@ -36,6 +36,9 @@ def test_by_hand() -> None:
     assert cascade_cost(SUM, stages, reached) == 21
     assert cascade_cost(MAX, stages, reached) == 11
     assert cascade_cost(WORST, stages, reached) == worst_cost(WORST, stages) == 21
+    parallel = cost_kind("parallel_latency")
+    assert ensemble_cost(parallel, stages) == 11, "the slowest of members that run side by side"
+    assert cascade_cost(parallel, stages, reached) == cascade_cost(EXPECTED, stages, reached)
     assert (worst_cost(EXPECTED, stages), worst_cost(SUM, stages), worst_cost(MAX, stages)) == (21, 21, 11)
 
 

@@ -116,7 +116,7 @@ def test_the_factor_is_one_over_the_batch_for_what_one_example_pays(name, worklo
     axis = CostAxis.parse(f"{name}@{workload}")
     batch = int(workload.rpartition("b")[2])
     assert axis.factor == (1 / batch if name in ("time_per_example", "money") else 1)
-    of_latency = ("time_per_example", "money", "worst_latency")
+    of_latency = ("time_per_example", "money", "worst_latency", "parallel_latency")
     assert axis.stored_kind == ("latency" if name in of_latency else name)
     assert axis.workload.batch == batch
     assert CostAxis.parse(str(axis)) == axis

@@ -18,7 +18,7 @@ import numpy as np
 
 from explorer.accounting.lifetime import lower_envelope
 from explorer.accounting.money import INFERENCES
-from explorer.analysis.costs import stage_costs, stages_of
+from explorer.analysis.costs import paying, stage_costs, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Interval, Point, Verdict
 from explorer.analysis.scoring.score import Memo, candidate_decisions, reached_counts
@@ -288,7 +288,7 @@ def _by_example(
     stages = stages_of(design)
     runs: dict[int, float] = defaultdict(float)
     for stage, count in zip(stages, reached_counts(left_at, len(stages)), strict=True):
-        for row in pool.rows(tuple(dict.fromkeys(stage.members))):
+        for row in pool.rows(paying(pool, stage)):
             runs[row] += count / len(left_at)
     return decisions != pool.arrays(split)[1], costs, dict(runs)
 

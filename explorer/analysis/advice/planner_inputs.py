@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from explorer.analysis.advice.planner import Action, Known, Option, Unknown
-from explorer.analysis.costs import stages_of
+from explorer.analysis.costs import paying, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Point
 from explorer.analysis.scoring.score import candidate_decisions
@@ -158,7 +158,7 @@ def _cost_shares(
     composition, design = pool.axis.kind.composition, point.design
     runs: dict[int, float] = defaultdict(float)
     for stage, reached in zip(stages_of(design), point.reached, strict=True):
-        for row in pool.rows(tuple(dict.fromkeys(stage.members))):
+        for row in pool.rows(paying(pool, stage)):
             times = {Composition.EXPECTED: reached, Composition.WORST: 1.0}.get(composition)
             runs[row] = 1.0 if times is None else runs[row] + times
     if composition is Composition.MAX:

@@ -184,8 +184,8 @@ def _cost_law(pool: Pool, scales: tuple[ScaleSurvey, ...], at: tuple[float, ...]
 
 
 def _crossing(axis: CostAxis, scales: tuple[ScaleSurvey, ...]) -> Crossing | Missing:
-    if axis.kind.composition is Composition.MAX:
-        return Missing(reason=f"members that run one after the other need no more {axis} than one")
+    if axis.kind.composition is Composition.MAX or axis.kind.members_at_once:
+        return Missing(reason=f"several members need no more {axis} than one")
     if len(scales) < 2:
         return Missing(reason="one scale alone: there is no larger network to compare ensembles with")
     if all(len(one.scale.rows) < 2 for one in scales):

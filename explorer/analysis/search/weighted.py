@@ -255,7 +255,7 @@ def _limits(pools: Sequence[Pool], wanted: Wanted) -> Limits:
     return Limits(
         max_distinct=wanted.max_distinct,
         costs=pool.costs,
-        largest_cost=pool.axis.kind.composition is Composition.MAX,
+        largest_cost=pool.axis.kind.composition is Composition.MAX or pool.axis.kind.members_at_once,
         max_cost=wanted.max_cost,
         cost_penalty=wanted.cost_penalty,
         must_include=tuple(dict.fromkeys(pool.rows(tuple(parse_member(text) for text in wanted.include)))),

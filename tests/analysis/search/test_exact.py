@@ -63,6 +63,8 @@ def composed(pool: Pool, stages: list[tuple], share: Fraction) -> Fraction:
     if rule is Composition.WORST:
         return sum(cost[m] for m in itertools.chain(*stages))
     shares = (Fraction(1), share)
+    if pool.axis.kind.members_at_once:
+        return sum(s * max(cost[m] for m in stage) for s, stage in zip(shares, stages, strict=False))
     return sum(s * sum(cost[m] for m in stage) for s, stage in zip(shares, stages, strict=False))
 
 
@@ -182,6 +184,12 @@ def test_front_where_the_largest_member_counts(pool: Pool) -> None:
 @SLOW
 @given(pools(axis="worst_macs"))
 def test_front_where_the_dearest_example_counts(pool: Pool) -> None:
+    check_against_brute_force(pool, Space(max_members=3, first_members=2))
+
+
+@SLOW
+@given(pools(axis="parallel_latency@cpu"))
+def test_front_where_the_slowest_of_a_stage_counts(pool: Pool) -> None:
     check_against_brute_force(pool, Space(max_members=3, first_members=2))
 
 

@@ -25,7 +25,7 @@ from explorer.spec import Averaging, Candidate, CandidateKind, Member, Signal
 from tests.analysis.search.test_exact import every_design, shape
 
 SLOW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-AXES = ("macs", "parameters", "latency@cpu", "activation_peak_bytes", "worst_macs")
+AXES = ("macs", "parameters", "latency@cpu", "activation_peak_bytes", "worst_macs", "parallel_latency@cpu")
 AMOUNTS = st.sampled_from([0.0, 1.0, 2.0, 3.0, 5.0, 8.0])
 
 
