@@ -1,10 +1,10 @@
 """`explorer select`: weighted ensembles by greedy or beam search, for any metric."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,7 +23,7 @@ from explorer.errors import UsageError
 from explorer.question import parse_amount
 
 if TYPE_CHECKING:
-    from explorer.analysis.search.beam import BeamSelection
+    from explorer.analysis.pool import Pool
     from explorer.analysis.search.weighted import Wanted
 
 METRICS = ("accuracy", "log-loss", "brier", "top-5", "ece", "worst-class")
@@ -55,6 +55,13 @@ _NOTHING = 130
     show_default=True,
     type=click.IntRange(1, 1000),
     help="Ensembles kept a round; 1 is greedy.",
+)
+@click.option(
+    "--front",
+    "steps",
+    type=click.IntRange(2, 500),
+    metavar="BUDGETS",
+    help="Instead of one ensemble the front over --cost, greedily under so many budgets, e.g. 24.",
 )
 @click.option("--max-distinct", type=click.IntRange(min=1), metavar="N", help="Most different members.")
 @click.option(
@@ -128,6 +135,9 @@ def command(
     axes = [axis, CostAxis.parse("parameters")] if wanted.max_parameters is not None else [axis]
     with open_store(store_url) as store:
         pools, notes = load_pools(store, dataset, axes, recipe=recipe, mix_recipes=mix_recipes)
+        if chosen["steps"] is not None:
+            _front(pools, wanted, chosen["steps"], notes, as_json=as_json)
+            return
         with progress("select") as update, one_interrupt() as interrupted:
             found = search_weighted(
                 pools,
@@ -135,13 +145,41 @@ def command(
                 should_stop=interrupted,
                 on_progress=lambda share: update(share, doing(wanted)),
             )
-        _end_without_any(found)
+        if not found.found.rounds and found.found.stopped:
+            _end_without_any()
         weighted = quote_weighted(pools, wanted, found, notes=notes)
     if as_json:
         print_json(selection_document(weighted))
     else:
         click.echo(selection_text(weighted))
     if found.found.stopped:
+        raise click.exceptions.Exit(PARTIAL)
+
+
+def _front(
+    pools: "Sequence[Pool]", wanted: "Wanted", steps: int, notes: tuple[str, ...], *, as_json: bool
+) -> None:
+    """Print the front of weighted ensembles over cost."""
+    from explorer.analysis.search.weighted_front import quote_ladder, search_ladder
+    from explorer.report.weighted_front import weighted_front_document, weighted_front_text
+    from explorer.run.progress import progress
+
+    with progress("select") as update, one_interrupt() as interrupted:
+        ladder = search_ladder(
+            pools,
+            wanted,
+            steps,
+            should_stop=interrupted,
+            on_progress=lambda share: update(share, f"{steps} budgets"),
+        )
+    if not ladder.rungs:
+        _end_without_any()
+    found = quote_ladder(pools, wanted, ladder, notes=notes)
+    if as_json:
+        print_json(weighted_front_document(found))
+    else:
+        click.echo(weighted_front_text(found))
+    if ladder.stopped:
         raise click.exceptions.Exit(PARTIAL)
 
 
@@ -170,10 +208,9 @@ def doing(wanted: "Wanted") -> str:
     )
 
 
-def _end_without_any(found: "BeamSelection") -> None:
-    if not found.found.rounds and found.found.stopped:
-        click.echo("explorer: interrupted before the first ensemble was whole: nothing to show", err=True)
-        raise click.exceptions.Exit(_NOTHING)
+def _end_without_any() -> NoReturn:
+    click.echo("explorer: interrupted before the first ensemble was whole: nothing to show", err=True)
+    raise click.exceptions.Exit(_NOTHING)
 
 
 def _parsed(chosen: dict[str, Any], axis: CostAxis) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from explorer.report.text import (
 )
 from explorer.spec import design_id
 
-_NAMES = {
+METRIC_NAMES = {
     Metric.ACCURACY: "accuracy",
     Metric.NLL: "log loss",
     Metric.BRIER: "Brier score",
@@ -152,7 +152,7 @@ def _rounds(count: int) -> str:
 
 
 def _name(found: Weighted) -> str:
-    return _NAMES[found.wanted.objective.metric]
+    return METRIC_NAMES[found.wanted.objective.metric]
 
 
 def _path_table(found: Weighted) -> str:
@@ -253,10 +253,20 @@ def _gap(found: Weighted, value: float, examples: int) -> str:
     return f"{100 * abs(value):.{share_decimals(examples)}f} points"
 
 
+def metric_text(metric: Metric, value: float, examples: int) -> str:
+    """Write a share as a percentage with the decimals that so many examples support, a loss with four."""
+    return format_share(value, share_decimals(examples)) if metric.higher_is_better else f"{value:.4f}"
+
+
+def metric_interval(metric: Metric, interval: Interval) -> str:
+    """Write the ends of a metric's interval."""
+    return (
+        f"{metric_text(metric, interval.low, interval.n)} to {metric_text(metric, interval.high, interval.n)}"
+    )
+
+
 def _score(found: Weighted, value: float, examples: int) -> str:
-    if found.wanted.objective.metric.higher_is_better:
-        return format_share(value, share_decimals(examples))
-    return f"{value:.4f}"
+    return metric_text(found.wanted.objective.metric, value, examples)
 
 
 def _path_score(found: Weighted, value: float) -> str:
@@ -267,7 +277,7 @@ def _path_score(found: Weighted, value: float) -> str:
 
 
 def _interval(found: Weighted, interval: Interval) -> str:
-    return f"{_score(found, interval.low, interval.n)} to {_score(found, interval.high, interval.n)}"
+    return metric_interval(found.wanted.objective.metric, interval)
 
 
 def _difference(found: Weighted, difference: Difference) -> str:

@@ -42,6 +42,7 @@ DATA_KEYED = frozenset(
         ("advise", ("advise", "--dataset", "digits", "--budget", "macs<=300k")),
         ("front, several", ("front", "--dataset", "digits", "--cost", "macs", "--cost", "parameters")),
         ("select", ("select", "--dataset", "digits", "--rounds", "5")),
+        ("select --front", ("select", "--dataset", "digits", "--rounds", "5", "--front", "4")),
         ("cascade", ("cascade", "--dataset", "digits")),
         ("score", ("score", "wrn10-0.5@8#0", "wrn10-0.5@8#1", "--dataset", "digits")),
         ("guarantee", ("guarantee", CASCADE, "--dataset", "digits", "--target", "accuracy>=20%")),

@@ -162,3 +162,22 @@ def test_a_second_interrupt_ends_at_once(explorer_here, trained_store, monkeypat
     done = explorer_here(*DIGITS, trained_store)
     assert done.code == 130
     assert done.out == ""
+
+
+def test_a_front_over_cost_is_cheapest_first_and_quoted(explorer_here, trained_store) -> None:
+    store = ("--dataset", "digits", "--store", trained_store)
+    done = explorer_here("select", *store, "--front", 6, "--rounds", 5, "--json")
+    document = json.loads(done.out)
+    points = document["points"]
+    costs = [point["point"]["cost"]["value"] for point in points]
+    assert done.code == 0
+    assert costs == sorted(costs)
+    assert len(document["budgets"]) == 6
+    assert document["stopped"] is False
+    assert all(point["score"]["low"] <= point["score"]["value"] for point in points)
+    text = explorer_here("select", *store, "--front", 6, "--rounds", 5, "--metric", "log-loss")
+    assert text.code == 0
+    assert "a heuristic" in text.out
+    wrong = explorer_here("select", *store, "--front", 6, "--beam", 4)
+    assert wrong.code == 2
+    assert "leave out the other" in wrong.err

@@ -117,7 +117,33 @@ def greedy(
     tables = objective_tables(members, labels, objective, rule, should_stop)
     if tables is None:
         return selection(objective, [], allowed, searched=0, scored=0, stopped=True)
-    rounds = rounds if len(members) > 1 else 1
+    return greedy_over(
+        tables, allowed, objective, rule, rounds=rounds, should_stop=should_stop, on_progress=on_progress
+    )
+
+
+def greedy_over(
+    tables: tuple[Table, Table | None],
+    allowed: Allowed,
+    objective: Objective,
+    rule: Rule,
+    *,
+    rounds: int,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Selection:
+    """Do what `greedy` does from tables that were read before: once for many limits.
+
+    Args:
+        tables: of `explorer.analysis.search.greedy_objectives.objective_tables`.
+        allowed: what may be picked.
+        objective: what the tables are of.
+        rule: of comparing and of ties.
+        rounds: how many picks; a single member is picked once.
+        should_stop: asked between rounds.
+        on_progress: told the share of the rounds done, after each.
+    """
+    rounds = rounds if len(allowed.must) > 1 else 1
     with ThreadPoolExecutor(threads()) as pool:
         search = _Search(tables, rule, allowed, pool)
         stopped = False

@@ -27,7 +27,7 @@ from explorer.errors import UsageError, unknown_name
 from explorer.prediction.families import family
 from explorer.spec import Candidate, Member, Single, ensemble, parse_member
 
-_RULE = Rule(normalise=False, floor=ZERO_PROBABILITY)
+RULE = Rule(normalise=False, floor=ZERO_PROBABILITY)
 """Log losses as reports show them; and no member is added for less than half a millionth of error."""
 
 
@@ -151,10 +151,10 @@ def search_weighted(
     pool = pools[0]
     if wanted.objective is Objective.TOP5 and pool.summary.classes <= TOP:
         raise UsageError(f"{wanted.objective} of {pool.summary.classes} classes is always right")
-    limits = _limits(pools, wanted)
+    limits = limits_of(pools, wanted)
     if len(limits.must_include) > wanted.rounds:
         raise UsageError(f"{len(limits.must_include)} members must be in it, but only {wanted.rounds} rounds")
-    rule = replace(_RULE, seed=wanted.seed)
+    rule = replace(RULE, seed=wanted.seed)
     if wanted.width > 1:
         asked = Asked(
             objective=wanted.objective, width=wanted.width, rounds=wanted.rounds, limits=limits, rule=rule
@@ -242,7 +242,12 @@ def members_named(pool: Pool, name: str) -> list[int]:
     return rows
 
 
-def _limits(pools: Sequence[Pool], wanted: Wanted) -> Limits:
+def limits_of(pools: Sequence[Pool], wanted: Wanted) -> Limits:
+    """Return what was asked for as limits on member numbers.
+
+    Raises:
+        UsageError: an unknown member, model or family.
+    """
     pool = pools[0]
     bounds = []
     for name, most in wanted.family_limits.items():
@@ -286,14 +291,14 @@ def _designs(
 def _best_single(pools: Sequence[Pool], wanted: Wanted) -> int:
     """Return the member that the same rule picks first where nothing must be included."""
     pool = pools[0]
-    limits = replace(_limits(pools, wanted), must_include=())
+    limits = replace(limits_of(pools, wanted), must_include=())
     alone = greedy(
         pool.select,
         pool.select_labels,
         objective=wanted.objective,
         rounds=1,
         limits=limits,
-        rule=replace(_RULE, seed=wanted.seed),
+        rule=replace(RULE, seed=wanted.seed),
     )
     return int(alone.picks[0])
 
