@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         code = _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        code = _fail("interrupted; the same command continues where it stopped", 130)
+        code = _fail("interrupted; the same command continues from what is stored", 130)
     # what is left to collect is everything: half a second to look through, for nothing
     gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)
