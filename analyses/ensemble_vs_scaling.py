@@ -18,11 +18,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from explorer.analysis.bootstrap import tells
 from explorer.analysis.curves.inner_designs import inner_designs, inner_errors
 from explorer.analysis.curves.overtaking import Crossing, Curve, error_curve, overtaking
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.statistics.bootstrap import tells
 from explorer.analysis.statistics.seeds import (
     Estimate,
     Resampling,

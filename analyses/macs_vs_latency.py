@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from explorer.analysis.bootstrap import tells
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.statistics.bootstrap import tells
 from explorer.analysis.statistics.seeds import (
     DRAWS,
     Resampling,

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from explorer.analysis.bootstrap import tells
 from explorer.analysis.curves.crossover import along
 from explorer.analysis.curves.loss_values import calibrated_losses
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
-from explorer.analysis.statistics.bootstrap import tells
 from explorer.analysis.statistics.seeds import (
     Estimate,
     Resampling,

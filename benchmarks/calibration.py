@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import machine
+from explorer.analysis.bootstrap import paired_interval, share_interval, tells
 from explorer.analysis.result import Interval
-from explorer.analysis.statistics.bootstrap import paired_interval, share_interval, tells
 from explorer.analysis.statistics.guarantee import (
     TwoStages,
     accuracy_threshold,

@@ -24,9 +24,9 @@ import numpy as np
 
 from benchmarks.greedy_selection import read_members, write_members
 from benchmarks.machine import describe
+from explorer.analysis.blocks import MemberArrays
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, PoolSummary
-from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
 from explorer.convention import Basis, CostAxis

@@ -68,6 +68,27 @@ def test_arrows_point_down(path: Path) -> None:
         assert used <= ALLOWED[room], f"{room} must not import {used - ALLOWED[room]}"
 
 
+# the floors of `analysis`, from the ground up; each module or package imports those before it
+ANALYSIS = (
+    *("result", "axis", "loading", "blocks", "binomial", "bootstrap", "pool", "costs", "training_runs"),
+    *("scoring", "statistics", "choice", "tail_costs", "search", "curves", "advice", "planning"),
+)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "explorer" / "analysis").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_floors_of_analysis(path: Path) -> None:
+    parts = path.relative_to(ROOT / "explorer" / "analysis").parts
+    if parts == ("__init__.py",):
+        return
+    floor = ANALYSIS.index(parts[0].removesuffix(".py"))
+    modules = [module.split(".") for module in imported(path)]
+    used = {m[2] for m in modules if m[:2] == ["explorer", "analysis"] and len(m) > 2}
+
+    assert used <= set(ANALYSIS[: floor + 1]), f"above it: {used - set(ANALYSIS[: floor + 1])}"
+
+
 @pytest.mark.parametrize("path", EXPLORER_FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_lower_rooms_do_not_import_what_is_heavy(path: Path) -> None:
     heads = {module.split(".")[0] for module in imported(path)}

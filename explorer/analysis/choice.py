@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from explorer.analysis.blocks import MemberArrays
 from explorer.analysis.pool import Pool
-from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.analysis.statistics.seeds import family
 from explorer.errors import UsageError, unknown_name
 from explorer.spec import Member

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from explorer.accounting.compose import ensemble_cost, worst_cost
+from explorer.analysis.bootstrap import mean_interval
 from explorer.analysis.pool import Pool
-from explorer.analysis.statistics.bootstrap import mean_interval
 from explorer.convention import PREDICTED, Basis, Composition
 from explorer.record import CostFigure
 from explorer.spec import Candidate, CandidateKind, Cascade, Member, ModelSpec, Stage

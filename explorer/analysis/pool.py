@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from explorer.analysis.blocks import MemberArrays
 from explorer.analysis.loading import Found, check_sizes, find_costs, find_members, plain_names
 from explorer.analysis.result import PoolSummary
-from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.convention import Basis, CostAxis, same_basis_or_raise
 from explorer.errors import ConventionError, InputDataError, UsageError, unknown_name
 from explorer.record import CostFigure

@@ -12,10 +12,10 @@ from math import ceil
 import numpy as np
 from scipy import stats
 
+from explorer.analysis.bootstrap import LEVEL
 from explorer.analysis.costs import mean_cost, most_cost, stage_costs, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.scoring.score import Memo, candidate_decisions, reached_counts
-from explorer.analysis.statistics.bootstrap import LEVEL
 from explorer.convention import Composition
 from explorer.errors import UsageError
 from explorer.spec import Candidate

@@ -20,7 +20,7 @@ import safetensors
 import safetensors.torch
 
 from explorer import __version__
-from explorer.analysis.statistics.bootstrap import share_interval
+from explorer.analysis.bootstrap import share_interval
 from explorer.build import graph
 from explorer.build.answers import Probabilities, stored_answers
 from explorer.build.exits import plans_of

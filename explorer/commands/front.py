@@ -86,7 +86,7 @@ def _one(
         pool, front = arguments.search(store, dataset, axis, drawn=True)
         document, text = front_document(front), front_table(front, every=every)
         if draws:
-            from explorer.analysis.statistics.sureness import how_sure
+            from explorer.analysis.advice.sureness import how_sure
             from explorer.report.sureness import sureness_document, sureness_text
             from explorer.run.progress import progress
 

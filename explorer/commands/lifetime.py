@@ -95,8 +95,8 @@ def command(
         raise UsageError("give either DESIGN or --target, not both: a target chooses the designs")
     amounts = tuple(dict.fromkeys(parse_amount(text, "examples") for text in volumes))
     axis = CostAxis.parse(f"time_per_example@{Workload.parse(device)}")
-    from explorer.analysis.advice.billing import Billing, Tariff, read_hours
-    from explorer.analysis.advice.over_lifetime import designs_for_target, designs_of_front, over_lifetime
+    from explorer.analysis.planning.billing import Billing, Tariff, read_hours
+    from explorer.analysis.planning.over_lifetime import designs_for_target, designs_of_front, over_lifetime
     from explorer.analysis.training_runs import read_trainings, stored_name
     from explorer.report.lifetime import lifetime_document, lifetime_text
 

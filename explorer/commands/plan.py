@@ -78,8 +78,8 @@ def command(
     axis = question.axis if isinstance(question, Budget) else CostAxis.parse(cost)
     if goal == "regret" and question is None:
         raise UsageError("--goal regret needs a choice to regret: give --budget or --target")
-    from explorer.analysis.advice.planner import Goal
-    from explorer.analysis.advice.planner_choice import PlanAsked, plan_from
+    from explorer.analysis.planning.planner import Goal
+    from explorer.analysis.planning.planner_choice import PlanAsked, plan_from
     from explorer.analysis.training_runs import read_trainings
     from explorer.report.planning import plan_document, plan_text
     from explorer.run.progress import progress

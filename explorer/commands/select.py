@@ -23,8 +23,8 @@ from explorer.errors import UsageError
 from explorer.question import parse_amount
 
 if TYPE_CHECKING:
+    from explorer.analysis.advice.weighted import Wanted
     from explorer.analysis.pool import Pool
-    from explorer.analysis.search.weighted import Wanted
 
 METRICS = ("accuracy", "log-loss", "brier", "top-5", "ece", "worst-class")
 PARTIAL = 4
@@ -116,9 +116,9 @@ def command(
     """
     axis = CostAxis.parse(cost)
     limited = _parsed(chosen, axis)
+    from explorer.analysis.advice.weighted import Wanted, quote_weighted, search_weighted
     from explorer.analysis.pool import load_pools
     from explorer.analysis.search.greedy_objectives import Objective
-    from explorer.analysis.search.weighted import Wanted, quote_weighted, search_weighted
     from explorer.report.selection import selection_document, selection_text
     from explorer.run.progress import progress
 
@@ -160,7 +160,7 @@ def _front(
     pools: "Sequence[Pool]", wanted: "Wanted", steps: int, notes: tuple[str, ...], *, as_json: bool
 ) -> None:
     """Print the front of weighted ensembles over cost."""
-    from explorer.analysis.search.weighted_front import quote_ladder, search_ladder
+    from explorer.analysis.advice.weighted_front import quote_ladder, search_ladder
     from explorer.report.weighted_front import weighted_front_document, weighted_front_text
     from explorer.run.progress import progress
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from explorer.analysis.advice.cascades import CascadeView, CurveRow, Picked, SignalRow
+from explorer.analysis.advice.third_stage import CostRange, Recommended, ThirdStage, Trial
 from explorer.analysis.result import Interval, Point, PoolSummary, Verdict
 from explorer.analysis.statistics.post_hoc import Deferral
-from explorer.analysis.statistics.third_stage import CostRange, Recommended, ThirdStage, Trial
 from explorer.analysis.tail_costs import TailCosts
 from explorer.convention import Composition, CostAxis
 from explorer.report.documents import (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import date
 
 from explorer.accounting.lifetime import BreakEven, TrainingRun, VolumeRange
-from explorer.analysis.advice.billing import PriceUsed
-from explorer.analysis.advice.over_lifetime import Life, Lifetimes
+from explorer.analysis.planning.billing import PriceUsed
+from explorer.analysis.planning.over_lifetime import Life, Lifetimes
 from explorer.analysis.result import PoolSummary, Verdict
 from explorer.convention import COST_KINDS
 from explorer.record import CostFigure

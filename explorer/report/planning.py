@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Callable
 
-from explorer.analysis.advice.planner import Goal
-from explorer.analysis.advice.planner_choice import MeasureRun, RunPlan, SeedRun, Step
+from explorer.analysis.planning.planner import Goal
+from explorer.analysis.planning.planner_choice import MeasureRun, RunPlan, SeedRun, Step
 from explorer.analysis.result import PoolSummary
 from explorer.convention import CostAxis
 from explorer.question import Target

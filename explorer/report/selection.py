@@ -1,9 +1,9 @@
 """A weighted ensemble and how it was come by, as text and as a document."""
 
 from explorer.analysis.advice.scores import Difference
+from explorer.analysis.advice.weighted import Against, PathStep, Quoted, Reference, Weighted
 from explorer.analysis.result import Interval, Verdict
 from explorer.analysis.scoring.losses import Metric
-from explorer.analysis.search.weighted import Against, PathStep, Quoted, Reference, Weighted
 from explorer.convention import Composition
 from explorer.report.documents import (
     SCHEMA_VERSION,

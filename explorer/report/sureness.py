@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from explorer.analysis.advice.sureness import ChosenAgain, SeedShare, Sureness
 from explorer.analysis.result import Front
-from explorer.analysis.statistics.sureness import ChosenAgain, SeedShare, Sureness
 from explorer.convention import CostAxis
 from explorer.report.documents import Document, interval_document
 from explorer.report.terminal import SHOWN_POINTS, table

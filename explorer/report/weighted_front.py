@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from explorer.analysis.advice.weighted_front import WeightedFront
 from explorer.analysis.scoring.losses import Metric
-from explorer.analysis.search.weighted_front import WeightedFront
 from explorer.report.documents import (
     SCHEMA_VERSION,
     Document,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from strategies import simulated_pool
 
+from explorer.analysis.blocks import MemberArrays
 from explorer.analysis.choice import MemberChoice
-from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.errors import UsageError
 
 POOL = simulated_pool(models=2, seeds=3, select=9, report=7)

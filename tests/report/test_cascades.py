@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from explorer.analysis.advice.cascades import CascadeView, CurveRow, Picked, SignalRow
+from explorer.analysis.advice.third_stage import CostRange, Recommended, ThirdStage
 from explorer.analysis.result import Comparison, Front, Interval, PoolSummary, Verdict
 from explorer.analysis.statistics.post_hoc import Deferral
-from explorer.analysis.statistics.third_stage import CostRange, Recommended, ThirdStage
 from explorer.analysis.tail_costs import TailCosts
 from explorer.convention import CostAxis
 from explorer.report.cascades import cascade_document, cascade_text

@@ -13,8 +13,8 @@ from explorer.accounting.lifetime import (
     lifetime_cost,
     volume_table,
 )
-from explorer.analysis.advice.billing import PriceUsed
-from explorer.analysis.advice.over_lifetime import Life, Lifetimes
+from explorer.analysis.planning.billing import PriceUsed
+from explorer.analysis.planning.over_lifetime import Life, Lifetimes
 from explorer.analysis.result import Comparison, Interval, Verdict
 from explorer.convention import Basis, CostAxis
 from explorer.data.prices import Price, PriceChoice

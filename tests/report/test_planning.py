@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from explorer.analysis.advice.planner import Action, Goal, MeasurementPlan, PlannedRun
-from explorer.analysis.advice.planner_choice import MeasureRun, RunPlan, SeedRun, Step
+from explorer.analysis.planning.planner import Action, Goal, MeasurementPlan, PlannedRun
+from explorer.analysis.planning.planner_choice import MeasureRun, RunPlan, SeedRun, Step
 from explorer.analysis.training_runs import Training
 from explorer.convention import Basis, CostAxis
 from explorer.question import Budget, Target

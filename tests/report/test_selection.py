@@ -4,8 +4,8 @@ import json
 import pytest
 from strategies import simulated_pool
 
+from explorer.analysis.advice.weighted import Wanted, Weighted, quote_weighted, search_weighted
 from explorer.analysis.search.greedy_objectives import Objective
-from explorer.analysis.search.weighted import Wanted, Weighted, quote_weighted, search_weighted
 from explorer.report.selection import selection_document, selection_text
 from explorer.spec import parse_design
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from explorer.analysis.advice.sureness import ChosenAgain, SeedShare, Sureness
 from explorer.analysis.result import Front
-from explorer.analysis.statistics.sureness import ChosenAgain, SeedShare, Sureness
 from explorer.report.sureness import sureness_document, sureness_text
 from explorer.report.terminal import front_table
 from explorer.spec import ModelSpec

@@ -14,12 +14,12 @@ from enum import StrEnum
 import numpy as np
 from scipy import stats
 
-from explorer.analysis.advice.planner_inputs import seed_deviation
+from explorer.analysis.bootstrap import paired_interval
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Interval, Point
 from explorer.analysis.scoring.score import Memo, candidate_decisions
-from explorer.analysis.statistics.bootstrap import paired_interval
 from explorer.analysis.statistics.guarantee import holm
+from explorer.analysis.statistics.seeds import seed_deviation
 from explorer.convention import Basis, CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.record import CostFigure

@@ -10,6 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from explorer.analysis.advice.advise import best_of_kinds
+from explorer.analysis.advice.third_stage import Progress, ThirdStage, third_stage
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Comparison, Front, Point
 from explorer.analysis.scoring.cascade import Cuts, cuts
@@ -19,7 +20,6 @@ from explorer.analysis.search.pareto import knee
 from explorer.analysis.search.plan import Space
 from explorer.analysis.statistics.compare import compare
 from explorer.analysis.statistics.post_hoc import Deferral, plain_signals, post_hoc
-from explorer.analysis.statistics.third_stage import Progress, ThirdStage, third_stage
 from explorer.analysis.tail_costs import TailCosts, tail_costs
 from explorer.errors import UsageError
 from explorer.question import Budget

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from explorer.analysis.bootstrap import paired_interval, tells
 from explorer.analysis.costs import mean_cost, stage_costs, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Comparison, Front, Point
@@ -20,7 +21,6 @@ from explorer.analysis.scoring.score import Memo, candidate_decisions, evaluate,
 from explorer.analysis.scoring.signals import leaves, signal_values
 from explorer.analysis.search.pareto import pareto_front
 from explorer.analysis.search.space import design_order
-from explorer.analysis.statistics.bootstrap import paired_interval, tells
 from explorer.analysis.statistics.compare import compare
 from explorer.convention import Composition
 from explorer.errors import UsageError

@@ -18,12 +18,12 @@ import numpy as np
 
 from explorer.accounting.lifetime import lower_envelope
 from explorer.accounting.money import INFERENCES
+from explorer.analysis.bootstrap import LEVEL, mean_interval, paired_interval, tells
 from explorer.analysis.costs import paying, stage_costs, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Interval, Point, Verdict
 from explorer.analysis.scoring.score import Memo, candidate_decisions, reached_counts
 from explorer.analysis.search.space import design_order
-from explorer.analysis.statistics.bootstrap import LEVEL, mean_interval, paired_interval, tells
 from explorer.convention import PREDICTED, Composition, CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.spec import Candidate, CandidateKind, ModelSpec
@@ -191,7 +191,7 @@ def compare_totals(
 
     Percentile bootstrap of the examples' differences in total (a cascade's cost differs from example to
     example too), never narrower than what the sign test allows for the difference in error (see
-    `explorer.analysis.statistics.bootstrap.paired_interval`), and widened in quadrature by the noise of
+    `explorer.analysis.bootstrap.paired_interval`), and widened in quadrature by the noise of
     the members' measured costs; what two designs share of that cancels.
 
     Raises:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.analysis.advice.thresholds import check_paid_by_example
+from explorer.analysis.bootstrap import share_interval
 from explorer.analysis.costs import stage_costs
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval
 from explorer.analysis.scoring.answers import candidate_answers
 from explorer.analysis.scoring.score import Memo, evaluate
-from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.analysis.statistics.exchangeable import exchangeable_p_value
 from explorer.analysis.statistics.guarantee import DELTA
 from explorer.analysis.statistics.selective import (

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from explorer.analysis.bootstrap import paired_interval, share_interval, tells
 from explorer.analysis.costs import mean_cost, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Interval, PoolSummary, Verdict
@@ -14,7 +15,6 @@ from explorer.analysis.scoring.calibration import BINS
 from explorer.analysis.scoring.score import Memo, reached_counts
 from explorer.analysis.scoring.score_parts import Parts, ScoreName, score_parts
 from explorer.analysis.scoring.temperature import fit_temperature
-from explorer.analysis.statistics.bootstrap import paired_interval, share_interval, tells
 from explorer.analysis.statistics.resampled import (
     DRAWS,
     basic_interval,

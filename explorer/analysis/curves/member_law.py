@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from explorer.analysis.blocks import Members, blocks, check_members
 from explorer.analysis.curves.power_law import (
     FitPoints,
     PowerLaw,
@@ -19,7 +20,6 @@ from explorer.analysis.curves.power_law import (
     choose_power_law,
     fit_power_law,
 )
-from explorer.analysis.scoring.blocks import Members, blocks, check_members
 from explorer.analysis.statistics.seeds import SeedValues, seed_sets
 from explorer.errors import ConventionError, InputDataError, UsageError
 

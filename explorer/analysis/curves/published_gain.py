@@ -12,7 +12,7 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from explorer.analysis.statistics.bootstrap import LEVEL
+from explorer.analysis.bootstrap import LEVEL
 from explorer.errors import ConventionError, UsageError
 
 _PITFALLS = "arXiv 2002.06470, result tables of bayesgroup/pytorch-ensembles"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks, check_labels, check_members
+from explorer.analysis.blocks import Members, blocks, check_labels, check_members
 from explorer.analysis.scoring.combine import member_values
 from explorer.analysis.scoring.kernels import right_answers, undominated
 from explorer.spec import Averaging

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks
+from explorer.analysis.blocks import Members, blocks
 from explorer.analysis.scoring.weightings import (
     Scores,
     Weightings,

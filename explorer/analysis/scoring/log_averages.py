@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks
+from explorer.analysis.blocks import Members, blocks
 from explorer.analysis.scoring.calibration import Gaps
 from explorer.analysis.scoring.combine import ZERO_PROBABILITY
 from explorer.analysis.scoring.rank_kernels import among_largest

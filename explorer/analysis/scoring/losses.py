@@ -1,6 +1,6 @@
 """One metric of many averages of the same members, from what is worked out once.
 
-`prepare` reads the members once, a few examples at a time (`explorer.analysis.scoring.blocks`), and keeps
+`prepare` reads the members once, a few examples at a time (`explorer.analysis.blocks`), and keeps
 the least that settles the metric for every non-negative weighting:
 
 ======================== =========================================== ============================
@@ -26,7 +26,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, check_members
+from explorer.analysis.blocks import Members, check_members
 from explorer.analysis.scoring.calibration import CalibrationScorer
 from explorer.analysis.scoring.combine import EXACT
 from explorer.analysis.scoring.gram import build_gram

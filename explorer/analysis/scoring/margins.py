@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks, check_labels, check_members
+from explorer.analysis.blocks import Members, blocks, check_labels, check_members
 from explorer.analysis.scoring.combine import EXACT, member_values
 from explorer.analysis.scoring.kernels import undominated
 from explorer.analysis.scoring.margin_kernels import right_of_sets

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from explorer.analysis.bootstrap import share_interval
 from explorer.analysis.costs import cost_figure, mean_cost, most_cost, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Point
 from explorer.analysis.scoring.combine import combine
 from explorer.analysis.scoring.signals import leaves, signal_values
-from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.convention import CostAxis
 from explorer.spec import Candidate, Cascade, Signal, Stage, averaging_of
 

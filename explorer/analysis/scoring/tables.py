@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members
+from explorer.analysis.blocks import Members
 from explorer.analysis.scoring.combine import EXACT
 from explorer.analysis.scoring.entries import entries
 from explorer.analysis.scoring.margins import margins

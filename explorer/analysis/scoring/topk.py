@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import blocks, check_members
+from explorer.analysis.blocks import blocks, check_members
 from explorer.analysis.scoring.combine import FIXED_POINT
 from explorer.analysis.scoring.topk_kernels import certify, largest
 from explorer.analysis.scoring.true_class import TrueClassScorer

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks
+from explorer.analysis.blocks import Members, blocks
 from explorer.analysis.scoring.combine import ZERO_PROBABILITY
 from explorer.analysis.scoring.weightings import Scores, Weightings, check_block, unit_of, values_of
 from explorer.spec import Averaging

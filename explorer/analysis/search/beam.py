@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, check_members
+from explorer.analysis.blocks import Members, check_members
 from explorer.analysis.search.greedy import Round, Selection, check_rounds, errors_of, selection
 from explorer.analysis.search.greedy_limits import Allowed, Limits
 from explorer.analysis.search.greedy_objectives import (

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from explorer.analysis.costs import mean_cost, stages_of
-from explorer.analysis.curves.scale_curves import scale_curves
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Point, SearchedDesign
 from explorer.analysis.scoring.combine import EXACT, near_ties
@@ -16,6 +15,7 @@ from explorer.analysis.search.pareto import pareto_front
 from explorer.analysis.search.plan import Space, plan_search
 from explorer.analysis.search.scan import BestCascades, Scan, cascades_of, scan
 from explorer.analysis.search.space import StageSets, design_order, stage_sets
+from explorer.analysis.statistics.scale_curves import scale_curves
 from explorer.convention import CostAxis
 from explorer.spec import Averaging, Candidate, CandidateKind, Ensemble
 

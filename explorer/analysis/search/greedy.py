@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, check_members
+from explorer.analysis.blocks import Members, check_members
 from explorer.analysis.search.greedy_limits import Allowed, Limits
 from explorer.analysis.search.greedy_objectives import (
     ROUNDED_ABOVE,

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members
+from explorer.analysis.blocks import Members
 from explorer.analysis.scoring.combine import FIXED_POINT
 from explorer.analysis.scoring.losses import Metric, Prepared, prepare
 from explorer.analysis.search.greedy_tables import (

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from explorer.analysis.scoring.blocks import Members, blocks, check_members
+from explorer.analysis.blocks import Members, blocks, check_members
 from explorer.analysis.search.greedy_kernels import (
     add_gram,
     class_totals,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from explorer.analysis.bootstrap import share_interval
 from explorer.analysis.costs import cost_figure, mean_cost, most_cost, stages_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval, PoolSummary
@@ -27,7 +28,6 @@ from explorer.analysis.search.scan import cascade_of, order_keys, right_counts
 from explorer.analysis.search.several_costs_kernels import collect_pairs, note_all
 from explorer.analysis.search.space import StageSets, design_order, stage_sets
 from explorer.analysis.search.subsets import in_threads
-from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.convention import Composition, CostAxis
 from explorer.errors import UsageError
 from explorer.record import CostFigure

@@ -1,9 +1,9 @@
 """Two designs on the same examples: is one really better?"""
 
+from explorer.analysis.bootstrap import examples_to_tell, paired_interval, tells
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Comparison, Verdict
 from explorer.analysis.scoring.score import Memo, candidate_decisions
-from explorer.analysis.statistics.bootstrap import examples_to_tell, paired_interval, tells
 from explorer.spec import Candidate
 
 

@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from explorer.analysis.statistics.bootstrap import LEVEL
+from explorer.analysis.bootstrap import LEVEL
 from explorer.errors import UsageError
 
 POWER = 0.8

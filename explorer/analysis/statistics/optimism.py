@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from explorer.analysis.bootstrap import LEVEL, wilson
 from explorer.analysis.result import Interval
-from explorer.analysis.statistics.bootstrap import LEVEL, wilson
 from explorer.analysis.statistics.on_front import Prices, checked, products
 from explorer.errors import UsageError
 

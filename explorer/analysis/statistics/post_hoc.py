@@ -23,12 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
+from explorer.analysis.bootstrap import paired_interval, share_interval
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval
 from explorer.analysis.scoring.cascade import cuts
 from explorer.analysis.scoring.score import Memo, candidate_decisions
 from explorer.analysis.scoring.signals import leaves, signal_values
-from explorer.analysis.statistics.bootstrap import paired_interval, share_interval
 from explorer.errors import InputDataError, UsageError
 from explorer.spec import Candidate, Cascade, Signal, Stage, averaging_of
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from explorer.analysis.bootstrap import LEVEL
 from explorer.analysis.result import Interval
-from explorer.analysis.statistics.bootstrap import LEVEL
 
 DRAWS = 2_000
 SEED = 20005

@@ -20,12 +20,13 @@ from itertools import combinations
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from explorer.analysis.bootstrap import LEVEL
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Interval
+from explorer.analysis.scoring.score import candidate_decisions
 from explorer.analysis.scoring.tables import answer_table, right_everywhere
-from explorer.analysis.statistics.bootstrap import LEVEL
 from explorer.errors import UsageError
-from explorer.spec import Averaging, ModelSpec
+from explorer.spec import Averaging, ModelSpec, Single
 
 LARGEST = 5
 """Members of the largest ensemble of one model that is looked at."""
@@ -252,3 +253,21 @@ def seed_effects(found: SeedValues, size: int) -> np.ndarray:
     noise = float(each.var(axis=1, ddof=1).sum()) / examples
     kept = np.sqrt(max(0.0, 1 - noise / squares))
     return effects * kept * (seeds - 1) / seeds * compared / size
+
+
+def seed_deviation(pool: Pool, *, split: str = "report") -> float:
+    """Return the standard deviation over seeds of one model's accuracy, pooled over all models.
+
+    By degrees of freedom: the root of all squared distances from the models' means over seeds less models.
+
+    Raises:
+        UsageError: no model has two seeds, or no such split.
+    """
+    labels = pool.arrays(split)[1]
+    answers = (candidate_decisions(pool, Single(member), split)[0] for member in pool.members)
+    accuracy = np.array([np.mean(decisions == labels) for decisions in answers])
+    groups = [accuracy[list(scale.rows)] for scale in grouped(pool) if len(scale.rows) > 1]
+    if not groups:
+        raise UsageError("no model of this pool has two seeds: how far seeds scatter is not known")
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
+    return float((squares / sum(len(group) - 1 for group in groups)) ** 0.5)

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from strategies import every_design, make_pool, pools, simulated_pool
 
 from explorer.analysis.advice.advise import advise, crossovers, fits
+from explorer.analysis.bootstrap import paired_interval, tells
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Advice, Point, Verdict
 from explorer.analysis.scoring.score import candidate_decisions, evaluate
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
 from explorer.analysis.search.space import design_order
-from explorer.analysis.statistics.bootstrap import paired_interval, tells
 from explorer.analysis.statistics.compare import compare
 from explorer.convention import CostAxis
 from explorer.errors import ConventionError, UsageError

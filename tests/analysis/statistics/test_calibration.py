@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from strategies import make_pool
 
+from explorer.analysis.bootstrap import paired_interval, share_interval, tells
 from explorer.analysis.result import Verdict
-from explorer.analysis.statistics.bootstrap import paired_interval, share_interval, tells
 from explorer.analysis.statistics.compare import compare
 from explorer.analysis.statistics.seeds import Resampling, SeedValues, seed_sets
 from explorer.spec import Member, Single

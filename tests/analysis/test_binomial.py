@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.statistics.binomial import at_most, clopper_pearson, normal_quantile, quantile
+from explorer.analysis.binomial import at_most, clopper_pearson, normal_quantile, quantile
 
 
 @given(st.integers(1, 60_000), st.floats(1e-6, 1 - 1e-6), st.floats(0.001, 0.999))

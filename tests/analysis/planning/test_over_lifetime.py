@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from explorer.analysis.advice.billing import Billing, Tariff, read_hours
-from explorer.analysis.advice.over_lifetime import designs_for_target, designs_of_front, over_lifetime
+from explorer.analysis.planning.billing import Billing, Tariff, read_hours
+from explorer.analysis.planning.over_lifetime import designs_for_target, designs_of_front, over_lifetime
 from explorer.analysis.scoring.score import evaluate
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space

@@ -14,6 +14,7 @@ from math import gcd
 import numpy as np
 
 from explorer.analysis.advice.scores import score_designs
+from explorer.analysis.advice.weighted import RULE, Quoted, Wanted, limits_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import PoolSummary
 from explorer.analysis.scoring.score import Memo, evaluate
@@ -22,7 +23,6 @@ from explorer.analysis.search.greedy import Selection, check_rounds, greedy_over
 from explorer.analysis.search.greedy_limits import Allowed
 from explorer.analysis.search.greedy_objectives import objective_tables
 from explorer.analysis.search.pareto import pareto_front
-from explorer.analysis.search.weighted import RULE, Quoted, Wanted, limits_of
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
 from explorer.spec import Candidate, Member, ensemble
@@ -75,7 +75,7 @@ def search_ladder(
     """Select greedily under each of a ladder of budgets, and keep what nothing else beats.
 
     Args:
-        pools: see `explorer.analysis.search.weighted.search_weighted`.
+        pools: see `explorer.analysis.advice.weighted.search_weighted`.
         wanted: what, within which limits; ``max_cost`` is the top of the ladder.
         steps: how many budgets.
         should_stop: asked between rounds; True ends with the budgets that are done.

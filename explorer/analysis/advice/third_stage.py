@@ -21,14 +21,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from explorer.analysis.blocks import MemberArrays
+from explorer.analysis.bootstrap import paired_interval
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Comparison, Front, Interval, Point
-from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.analysis.scoring.score import Memo, evaluate
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
 from explorer.analysis.search.three_stages import Triples, best_triples, candidate_stages
-from explorer.analysis.statistics.bootstrap import paired_interval
 from explorer.analysis.statistics.compare import compare
 from explorer.analysis.tail_costs import TailCosts, tail_costs
 from explorer.errors import UsageError

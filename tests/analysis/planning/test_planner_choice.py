@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from explorer.analysis.advice.planner import Goal, plan_runs
-from explorer.analysis.advice.planner_choice import (
+from explorer.analysis.planning.planner import Goal, plan_runs
+from explorer.analysis.planning.planner_choice import (
     OF_A_KIND,
     MeasureRun,
     PlanAsked,
@@ -15,7 +15,7 @@ from explorer.analysis.advice.planner_choice import (
     contenders,
     plan_from,
 )
-from explorer.analysis.advice.planner_inputs import known_of
+from explorer.analysis.planning.planner_inputs import known_of
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
 from explorer.analysis.training_runs import Training, stored_name

@@ -5,12 +5,7 @@ import numpy as np
 import pytest
 from strategies import make_pool, simulated_pool
 
-from explorer.analysis.pool import Pool
-from explorer.analysis.result import Verdict
-from explorer.analysis.scoring.combine import average, combine
-from explorer.analysis.scoring.metrics import accuracy, brier, calibration_error, negative_log_likelihood
-from explorer.analysis.search.greedy_objectives import Objective
-from explorer.analysis.search.weighted import (
+from explorer.analysis.advice.weighted import (
     Reference,
     Wanted,
     Weighted,
@@ -18,6 +13,11 @@ from explorer.analysis.search.weighted import (
     quote_weighted,
     search_weighted,
 )
+from explorer.analysis.pool import Pool
+from explorer.analysis.result import Verdict
+from explorer.analysis.scoring.combine import average, combine
+from explorer.analysis.scoring.metrics import accuracy, brier, calibration_error, negative_log_likelihood
+from explorer.analysis.search.greedy_objectives import Objective
 from explorer.analysis.statistics.compare import compare
 from explorer.convention import CostAxis
 from explorer.errors import UsageError

@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 from strategies import make_pool, simulated_pool
 
-from explorer.analysis.advice.planner import Action, Goal, Known, Option, Unknown, plan_runs
-from explorer.analysis.advice.planner_inputs import known_of, minutes_of, seed_deviation
+from explorer.analysis.planning.planner import Action, Goal, Known, Option, Unknown, plan_runs
+from explorer.analysis.planning.planner_inputs import known_of, minutes_of
 from explorer.analysis.scoring.score import evaluate
+from explorer.analysis.statistics.seeds import seed_deviation
 from explorer.convention import Basis, CostAxis
 from explorer.errors import UsageError
 from explorer.question import Budget, Target

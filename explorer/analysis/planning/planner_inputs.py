@@ -9,20 +9,18 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from scipy import stats
 
-from explorer.analysis.advice.planner import Action, Known, Option, Unknown
+from explorer.analysis.bootstrap import LEVEL
 from explorer.analysis.costs import paying, stages_of
+from explorer.analysis.planning.planner import Action, Known, Option, Unknown
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Point
-from explorer.analysis.scoring.score import candidate_decisions
-from explorer.analysis.statistics.bootstrap import LEVEL
-from explorer.analysis.statistics.seeds import grouped
+from explorer.analysis.statistics.seeds import grouped, seed_deviation
 from explorer.convention import Composition
 from explorer.errors import UsageError
 from explorer.question import Budget, Target
-from explorer.spec import Cascade, Member, Single
+from explorer.spec import Cascade, Member
 
 _Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
@@ -104,24 +102,6 @@ def _seeds_of(
                 )
             )
     return unknowns, actions
-
-
-def seed_deviation(pool: Pool, *, split: str = "report") -> float:
-    """Return the standard deviation over seeds of one model's accuracy, pooled over all models.
-
-    By degrees of freedom: the root of all squared distances from the models' means over seeds less models.
-
-    Raises:
-        UsageError: no model has two seeds, or no such split.
-    """
-    labels = pool.arrays(split)[1]
-    answers = (candidate_decisions(pool, Single(member), split)[0] for member in pool.members)
-    accuracy = np.array([np.mean(decisions == labels) for decisions in answers])
-    groups = [accuracy[list(scale.rows)] for scale in grouped(pool) if len(scale.rows) > 1]
-    if not groups:
-        raise UsageError("no model of this pool has two seeds: how far seeds scatter is not known")
-    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
-    return float((squares / sum(len(group) - 1 for group in groups)) ** 0.5)
 
 
 def minutes_of(wall_s: Mapping[Member, float], pool: Pool) -> dict[str, float]:

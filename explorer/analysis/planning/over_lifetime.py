@@ -19,7 +19,7 @@ from explorer.accounting.lifetime import (
     volume_table,
 )
 from explorer.analysis.advice.advise import best_of_kinds, fits
-from explorer.analysis.advice.billing import Billing, PriceUsed
+from explorer.analysis.planning.billing import Billing, PriceUsed
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Comparison, Front, Point
 from explorer.analysis.scoring.score import Memo, evaluate

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from explorer.accounting.compose import ensemble_cost
+from explorer.analysis.blocks import MemberArrays
+from explorer.analysis.bootstrap import share_interval
 from explorer.analysis.costs import most_cost, stage_costs
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Interval, Point
-from explorer.analysis.scoring.blocks import MemberArrays
 from explorer.analysis.scoring.score import Memo, candidate_decisions
 from explorer.analysis.search.exact import EVERYTHING, search
 from explorer.analysis.search.plan import Space
-from explorer.analysis.statistics.bootstrap import share_interval
 from explorer.analysis.statistics.on_front import DRAWS, on_front_over_seeds, on_front_probability
 from explorer.analysis.statistics.optimism import cross_fitted, expected_optimism
 from explorer.analysis.statistics.seeds import Resampling, right_answers, scales

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from strategies import make_pool, simulated_pool
 
+from explorer.analysis.advice.weighted import Wanted
+from explorer.analysis.advice.weighted_front import Ladder, quote_ladder, search_ladder
 from explorer.analysis.pool import Pool
 from explorer.analysis.search.greedy_objectives import Objective
-from explorer.analysis.search.weighted import Wanted
-from explorer.analysis.search.weighted_front import Ladder, quote_ladder, search_ladder
 from explorer.errors import UsageError
 
 POOL = simulated_pool(models=3, seeds=3, select=400, report=300, seed=3)

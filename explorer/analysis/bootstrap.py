@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from explorer.analysis.binomial import at_most, clopper_pearson, normal_quantile, quantile
 from explorer.analysis.result import Interval
-from explorer.analysis.statistics.binomial import at_most, clopper_pearson, normal_quantile, quantile
 
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2

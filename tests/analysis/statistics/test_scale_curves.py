@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from strategies import simulated_pool
 
-from explorer.analysis.curves.scale_curves import scale_curves
+from explorer.analysis.statistics.scale_curves import scale_curves
 from explorer.spec import Averaging
 
 
@@ -31,7 +31,7 @@ def test_models_with_one_seed_have_no_curve() -> None:
 
 
 def test_a_curve_that_ends_early_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.analysis.curves.scale_curves.MOST_SUBSETS", 5)
+    monkeypatch.setattr("explorer.analysis.statistics.scale_curves.MOST_SUBSETS", 5)
     pool = simulated_pool(models=1, seeds=5, select=5, report=31)
     (curve,), (note,) = scale_curves(pool, Averaging.VOTE)
     assert curve.sizes == (1,)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.statistics.bootstrap import (
+from explorer.analysis.bootstrap import (
     examples_to_tell,
     mean_interval,
     paired_interval,
@@ -87,7 +87,7 @@ def test_paired_interval_is_the_percentile_bootstrap_where_many_differ() -> None
 
 
 def test_trinomial_distribution_against_enumeration() -> None:
-    from explorer.analysis.statistics.bootstrap import _trinomial_percentiles
+    from explorer.analysis.bootstrap import _trinomial_percentiles
 
     b, c, n = 3, 2, 11
     mass = np.zeros(2 * n + 1)

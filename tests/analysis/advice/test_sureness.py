@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from strategies import make_pool, simulated_pool
 
+from explorer.analysis.advice import sureness
+from explorer.analysis.advice.sureness import FOLDS, answers_and_costs, how_sure
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front
 from explorer.analysis.scoring.score import evaluate
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
-from explorer.analysis.statistics import sureness
 from explorer.analysis.statistics.on_front import on_front_over_seeds
 from explorer.analysis.statistics.seeds import Resampling, right_answers, scales
-from explorer.analysis.statistics.sureness import FOLDS, answers_and_costs, how_sure
 from explorer.convention import CostAxis
 from explorer.errors import ConventionError, UsageError
 from explorer.spec import Averaging

@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.analysis.advice.planner import (
+from explorer.analysis.costs import stages_of
+from explorer.analysis.planning.planner import (
     DRAWS,
     Action,
     Goal,
@@ -23,11 +24,10 @@ from explorer.analysis.advice.planner import (
     PlannedRun,
     plan_runs,
 )
-from explorer.analysis.advice.planner_inputs import known_of, minutes_of, seed_deviation
-from explorer.analysis.costs import stages_of
+from explorer.analysis.planning.planner_inputs import known_of, minutes_of
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Point
-from explorer.analysis.statistics.seeds import Scale, grouped
+from explorer.analysis.statistics.seeds import Scale, grouped, seed_deviation
 from explorer.analysis.training_runs import Training, stored_name, wall_seconds
 from explorer.convention import Basis
 from explorer.errors import UsageError

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from strategies import make_pool, simulated_pool
 
+from explorer.analysis.advice.third_stage import ThirdStage, halves, no_cheaper, third_stage
 from explorer.analysis.pool import Pool
 from explorer.analysis.scoring.score import candidate_decisions, evaluate
 from explorer.analysis.search.exact import search
 from explorer.analysis.search.plan import Space
 from explorer.analysis.search.three_stages import best_triples
-from explorer.analysis.statistics.third_stage import ThirdStage, halves, no_cheaper, third_stage
 from explorer.errors import UsageError
 from explorer.spec import Cascade, Member, Single
 

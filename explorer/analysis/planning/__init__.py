@@ -1,0 +1,1 @@
+"""What to run next, and what a design costs over its life."""
