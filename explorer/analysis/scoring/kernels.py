@@ -26,13 +26,14 @@ def undominated(values: np.ndarray) -> tuple:
     members, examples, classes = values.shape
     offsets = np.zeros(examples + 1, np.int64)
     kept = np.empty(examples * classes, np.int32)
+    strength, alive = np.empty(classes), np.empty(classes, np.uint8)
     filled = 0
     for e in range(examples):
         start = filled
-        strongest = _largest_sum(values, e)
+        # nearly every class falls to the strongest one; this order makes 1,000 classes cheap
+        _beside_strongest(values, e, strength, alive)
         for c in range(classes):
-            # nearly every class falls to the strongest one; this order makes 1,000 classes cheap
-            if c != strongest and _beats(values, e, strongest, c):
+            if not alive[c]:
                 continue
             dropped = False
             for entry in range(start, filled):
@@ -58,15 +59,28 @@ def undominated(values: np.ndarray) -> tuple:
 
 
 @njit(nogil=True, cache=True)
-def _largest_sum(values: np.ndarray, e: int) -> int:
-    best, most = 0, -np.inf
-    for c in range(values.shape[2]):
-        total = 0.0
-        for m in range(values.shape[0]):
-            total += values[m, e, c]
-        if total > most:
-            best, most = c, total
-    return best
+def _beside_strongest(values: np.ndarray, e: int, strength: np.ndarray, alive: np.ndarray) -> None:
+    """Mark the classes that the one with the largest sum does not beat; member by member, as they lie."""
+    members, _, classes = values.shape
+    strength[:] = 0.0
+    for m in range(members):
+        row = values[m, e]
+        for c in range(classes):
+            strength[c] += row[c]
+    strongest = 0
+    for c in range(classes):
+        if strength[c] > strength[strongest]:
+            strongest = c
+    alive[:] = 0
+    for m in range(members):
+        row = values[m, e]
+        most = row[strongest]
+        # a lower index wins a tie: it falls only where it is behind everywhere
+        for c in range(strongest):
+            alive[c] |= np.uint8(row[c] >= most)
+        for c in range(strongest + 1, classes):
+            alive[c] |= np.uint8(row[c] > most)
+    alive[strongest] = 1
 
 
 @njit(nogil=True, cache=True)
