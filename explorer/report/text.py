@@ -138,11 +138,15 @@ def format_axis(axis: CostAxis) -> str:
 
 
 def per_what(axis: CostAxis) -> str:
-    """Say what a cost on an axis is paid for: an example, a call of many, or a million examples."""
+    """Say what a cost on an axis is paid for: an example, a call of many, a million examples; or held."""
     if axis.kind.needs_price:
         return "per million examples"
     if axis.kind.name == "price":
         return "per million calls"
+    if axis.kind.composition is Composition.SUM:
+        return "held"
+    if axis.kind.composition is Composition.MAX:
+        return "at once"
     if axis.kind.composition is Composition.WORST:
         return "for the slowest call" if axis.kind.unit == "s" else "for the dearest example"
     calls = axis.kind.name in ("latency", "parallel_latency")
