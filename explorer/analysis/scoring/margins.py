@@ -23,6 +23,8 @@ from explorer.spec import Averaging
 
 _BLOCK_BYTES = 2**23
 """Of float16: the integers of a block take twice as much, and so do its classes that can win."""
+_WIDTHS = np.unique(np.concatenate([np.arange(9), np.ceil(8 * 1.2 ** np.arange(1, 60))])).astype(np.int64)
+"""Rivals that groups have: each number up to eight, then in steps of a fifth; the last is above 2^16."""
 _PART_BYTES = 2**28
 """Of margins that are grouped in one go. Only tables of several hundred MiB have more than one part."""
 
@@ -31,8 +33,8 @@ _PART_BYTES = 2**28
 class Margins:
     """Members' margins of the true class over its rivals, example by example.
 
-    Examples with the same number of rivals stand together, rival by rival, so that adding a member and
-    counting right answers are runs over neighbouring integers.
+    Examples with about the same number of rivals stand together, rival by rival, so that adding a member
+    and counting right answers are runs over neighbouring integers.
     """
 
     examples: int
@@ -155,22 +157,35 @@ def _pairs(kept: tuple, labels: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarra
 
 
 def _grouped(found: Sequence[tuple[np.ndarray, ...]]) -> _Part:
-    """Put examples with as many rivals side by side: what `_pairs` returned for one block or several."""
+    """Put examples with as many rivals side by side: what `_pairs` returned for one block or several.
+
+    Above eight rivals about as many is enough: a thousand classes leave examples of every width, and
+    groups of a few examples each would be counted one by one.
+    """
     example, rival, bias = (np.concatenate([pairs[of] for pairs in found]) for of in range(3))
-    distinct, of_pair, widths = np.unique(example, return_inverse=True, return_counts=True)
+    distinct, of_pair, rivals = np.unique(example, return_inverse=True, return_counts=True)
+    widths = _WIDTHS[np.searchsorted(_WIDTHS, rivals)]
     by_width = np.lexsort((distinct, widths))
     group_widths, sizes = np.unique(widths, return_counts=True)
     starts = np.concatenate([[0], np.cumsum(group_widths * sizes)])[:-1]
     firsts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
     rank = np.empty(len(distinct), np.int64)
     rank[by_width] = np.arange(len(distinct))
-    group = np.searchsorted(group_widths, widths[of_pair])
-    place = starts[group] + rival * sizes[group] + rank[of_pair] - firsts[group]
-    table = np.empty((len(found[0][3]), len(place)), np.int32)
+    group = np.searchsorted(group_widths, widths)
+    # where each example's first pair stands, and how far the next one is
+    origin, stride = starts[group] + rank - firsts[group], sizes[group]
+    place = origin[of_pair] + rival * stride[of_pair]
+    table = np.empty((len(found[0][3]), int((group_widths * sizes).sum())), np.int32)
+    ordered = np.empty(table.shape[1], np.int32)
     ends = np.cumsum([0, *(pairs[3].shape[1] for pairs in found)])
     for pairs, start, stop in zip(found, ends[:-1], ends[1:], strict=True):
         table[:, place[start:stop]] = pairs[3]
-    ordered = np.empty(len(place), np.int32)
     ordered[place] = bias
+    # what is missing to the group's width is filled with the first rival again: it decides nothing new
+    missing = widths - rivals
+    of_gap = np.repeat(np.arange(len(distinct)), missing)
+    number = np.arange(len(of_gap)) - np.repeat(np.cumsum(missing) - missing, missing) + rivals[of_gap]
+    gaps = origin[of_gap] + number * stride[of_gap]
+    table[:, gaps], ordered[gaps] = table[:, origin[of_gap]], ordered[origin[of_gap]]
     groups = np.stack([starts, group_widths, sizes], axis=1).astype(np.int64)
     return _Part(undecided=distinct[by_width], bias=ordered, groups=groups, table=table)
