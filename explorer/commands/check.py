@@ -73,7 +73,7 @@ def command(
         dataset = earlier.dataset
     axis = CostAxis.parse(cost or "macs") if cost or earlier is None else earlier.axis
     with open_store(store_url) as store:
-        pool, front = search_arguments.search(store, dataset, axis, drawn=True)
+        pool, front = search_arguments.search(store, dataset, axis)
     if earlier is None:
         assert write is not None, "one of the two was given"
         click.echo(f"{write}: {write_baseline(write, pool, front)} designs of the front", err=as_json)

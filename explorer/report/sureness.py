@@ -1,13 +1,12 @@
 """How sure a front is, as text under its table and as a part of its document."""
 
 import math
-from collections.abc import Sequence
 
 from explorer.analysis.advice.sureness import ChosenAgain, SeedShare, Sureness
 from explorer.analysis.result import Front
 from explorer.convention import CostAxis
 from explorer.report.documents import Document, interval_document
-from explorer.report.terminal import SHOWN_POINTS, table
+from explorer.report.terminal import spread, table
 from explorer.report.text import (
     TIMES,
     format_accuracy_interval,
@@ -74,7 +73,7 @@ def sureness_document(found: Sureness, axis: CostAxis) -> Document:
 
 
 def _shares(front: Front, found: Sureness, every: bool) -> str:
-    places = range(len(front.points)) if every else _spread(len(front.points))
+    places = range(len(front.points)) if every else spread(range(len(front.points)))
     rows = [
         (
             format_share(found.on_front[place]),
@@ -150,10 +149,3 @@ def _optimism_row(front: Front, again: ChosenAgain) -> tuple[str, ...]:
         format_points(again.optimism, decimals),
         format_points(again.point.regret, decimals),
     )
-
-
-def _spread(points: int) -> Sequence[int]:
-    """Return the places that `terminal.front_table` shows."""
-    if points <= SHOWN_POINTS:
-        return range(points)
-    return [round(i * (points - 1) / (SHOWN_POINTS - 1)) for i in range(SHOWN_POINTS)]

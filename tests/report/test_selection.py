@@ -12,7 +12,7 @@ from explorer.spec import parse_design
 
 def selected(objective: Objective = Objective.ACCURACY, **wanted: object) -> Weighted:
     pool = simulated_pool(models=2, seeds=3, select=200, report=300, classes=7, seed=1)
-    asked = Wanted(objective=objective, **{"rounds": 6, **wanted})  # type: ignore[arg-type]
+    asked = Wanted(objective=objective, **{"rounds": 6, **wanted})  # type: ignore[arg-type]  # named by the test
     return quote_weighted((pool,), asked, search_weighted((pool,), asked), notes=("a note",))
 
 
@@ -59,7 +59,7 @@ def test_a_search_that_was_stopped_says_so_first() -> None:
     found = selected()
     cut = dataclasses.replace(found, selection=dataclasses.replace(found.selection, stopped=True, searched=4))
     assert selection_text(cut).startswith("STOPPED EARLY after 4 of 6 rounds: the best so far")
-    assert selection_document(cut)["search"]["stopped"] is True  # type: ignore[index]
+    assert selection_document(cut)["search"]["stopped"] is True  # type: ignore[index]  # values are objects
 
 
 def test_one_member_is_said_to_be_one() -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr
 
+from explorer.analysis.binomial import at_most, normal_quantile
 from explorer.analysis.bootstrap import paired_interval
 from explorer.analysis.pool import Pool
 from explorer.analysis.result import Front, Interval, Point
@@ -27,7 +28,7 @@ from explorer.spec import Candidate
 
 ALARM = 0.05
 """Chance of any false alarm over the whole front."""
-_Z = float(stats.norm.ppf(0.975))
+_Z = normal_quantile(0.975)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,10 +244,10 @@ def _p_value(value: float, tolerance: float, variance: float, sign: tuple[int, i
     worse = value < 0
     if sign is not None:
         fewer, both = min(sign), sum(sign)
-        p = float(stats.binom.cdf(fewer, both, 0.5))
+        p = at_most(fewer, both, 0.5)
     else:
         allowed = tolerance if worse else 0.0
-        p = float(stats.norm.sf((abs(value) - allowed) / variance**0.5)) if variance else 1.0
+        p = float(ndtr((allowed - abs(value)) / variance**0.5)) if variance else 1.0
     return p if worse else -p
 
 

@@ -9,8 +9,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from scipy import stats
-
+from explorer.analysis.binomial import normal_quantile
 from explorer.analysis.bootstrap import LEVEL
 from explorer.analysis.costs import paying, stages_of
 from explorer.analysis.planning.planner import Action, Known, Option, Unknown
@@ -22,7 +21,7 @@ from explorer.errors import UsageError
 from explorer.question import Budget, Target
 from explorer.spec import Cascade, Member
 
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+_Z = normal_quantile((1 + LEVEL) / 2)
 
 
 def known_of(

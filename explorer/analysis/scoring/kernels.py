@@ -31,7 +31,7 @@ def undominated(values: np.ndarray) -> tuple:
     for e in range(examples):
         start = filled
         # nearly every class falls to the strongest one; this order makes 1,000 classes cheap
-        _beside_strongest(values, e, strength, alive)
+        beside_strongest(values, e, strength, alive)
         for c in range(classes):
             if not alive[c]:
                 continue
@@ -59,10 +59,17 @@ def undominated(values: np.ndarray) -> tuple:
 
 
 @njit(nogil=True, cache=True)
-def _beside_strongest(values: np.ndarray, e: int, strength: np.ndarray, alive: np.ndarray) -> None:
-    """Mark the classes that the one with the largest sum does not beat; member by member, as they lie."""
+def beside_strongest(values: np.ndarray, e: int, strength: np.ndarray, alive: np.ndarray) -> None:
+    """Mark the classes that the one with the largest sum does not beat; member by member, as they lie.
+
+    Args:
+        values: any numbers that order probabilities, ``[member, example, class]``.
+        e: the example.
+        strength: scratch for sums over members, ``[class]``.
+        alive: written, uint8 ``[class]``.
+    """
     members, _, classes = values.shape
-    strength[:] = 0.0
+    strength[:] = 0
     for m in range(members):
         row = values[m, e]
         for c in range(classes):

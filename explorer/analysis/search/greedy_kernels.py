@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from explorer.analysis.scoring.combine import FIXED_POINT
-from explorer.analysis.scoring.kernels import undominated
+from explorer.analysis.scoring.kernels import beside_strongest, undominated
 
 _CHUNK = 1024
 """Examples whose lowest margin is worked out at once: they stay in the first-level cache."""
@@ -111,13 +111,14 @@ def rival_margins(bits: np.ndarray, labels: np.ndarray) -> tuple[int, np.ndarray
     strength = np.empty(classes, np.uint32)
     alive = np.empty(classes, np.uint8)
     for e in range(examples):
-        left = _survivors(bits, e, strength, alive)
+        beside_strongest(bits, e, strength, alive)
         if not alive[labels[e]]:
             continue
+        survivors = np.flatnonzero(alive)
+        left = len(survivors)
         if left == 1:
             settled += 1
             continue
-        survivors = np.flatnonzero(alive)
         few = np.empty((members, 1, left), np.uint16)
         for m in range(members):
             for k in range(left):
@@ -144,35 +145,6 @@ def rival_margins(bits: np.ndarray, labels: np.ndarray) -> tuple[int, np.ndarray
                 margins[filled, m] = _fixed(table[m, truth]) - _fixed(table[m, k])
             filled += 1
     return settled, widths[:opened].copy(), late[:filled].copy(), margins[:filled].copy()
-
-
-@njit(nogil=True, cache=True)
-def _survivors(bits: np.ndarray, e: int, strength: np.ndarray, alive: np.ndarray) -> int:
-    """Mark the classes that the strongest class does not beat in every member; return how many."""
-    members, _, classes = bits.shape
-    strength[:] = 0
-    for m in range(members):
-        row = bits[m, e]
-        for c in range(classes):
-            strength[c] += row[c]
-    strongest = 0
-    for c in range(classes):
-        if strength[c] > strength[strongest]:
-            strongest = c
-    alive[:] = 0
-    for m in range(members):
-        row = bits[m, e]
-        most = row[strongest]
-        # a lower index wins a tie: it falls only where it is behind everywhere
-        for c in range(strongest):
-            alive[c] = max(alive[c], np.uint8(row[c] >= most))
-        for c in range(strongest + 1, classes):
-            alive[c] = max(alive[c], np.uint8(row[c] > most))
-    alive[strongest] = 1
-    left = 0
-    for c in range(classes):
-        left += alive[c]
-    return left
 
 
 @njit(nogil=True, cache=True)

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
+from explorer.analysis.binomial import normal_quantile
 from explorer.analysis.bootstrap import LEVEL, wilson
 from explorer.analysis.result import Interval
 from explorer.analysis.statistics.on_front import Prices, checked, products
@@ -34,7 +34,7 @@ from explorer.errors import UsageError
 
 _SEED = 20005
 _NUMBERS_A_BLOCK = 16_000_000
-_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+_Z = normal_quantile((1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
