@@ -38,7 +38,7 @@ from explorer.accounting.other_counters import as_counted_by
 from explorer.errors import ExplorerError
 from explorer.measure.trace import trace_model
 from zoo import ZooError, build
-from zoo.timm_bridge import declare_torchvision_ops
+from zoo.families.timm_bridge import declare_torchvision_ops
 
 TABLE = "benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv"
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "timm"

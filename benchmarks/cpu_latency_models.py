@@ -25,7 +25,7 @@ from explorer.run.kernel_tables import Traced, kernel_tables
 from explorer.run.profiling.subjects import Subject, network
 from explorer.spec import ModelSpec
 from explorer.workload import Runtime, Workload
-from zoo.timm_bridge import declare_torchvision_ops
+from zoo.families.timm_bridge import declare_torchvision_ops
 
 RESOLUTION, CHANNELS, CLASSES = 224, 3, 1000
 RUNTIMES = (Runtime.EAGER, Runtime.ONNXRUNTIME)

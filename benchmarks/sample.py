@@ -40,7 +40,7 @@ def read(path: Path = SAMPLE_FILE) -> tuple[str, ...]:
 
 def timm_names_by_module() -> dict[str, list[str]]:
     """Return every architecture that the installed timm lists, by the source module it is in."""
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     declare_torchvision_ops()
     import timm

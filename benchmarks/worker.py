@@ -56,7 +56,7 @@ def main() -> None:
         channel.write(json.dumps({"event": event, **fields}) + "\n")
 
     emit("start", model="", counter="imports", round=0)
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     declare_torchvision_ops()
     for peer in PEERS:  # imports and first-call work happen here, in nobody's time

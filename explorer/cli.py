@@ -32,6 +32,7 @@ _COMMANDS: dict[str, str] = {
     "cascade": "A cascade from all sides: thresholds, signals, cost tails, a third stage.",
     "score": "Designs on every metric: log loss, Brier, top-5, calibration, worst class.",
     "select": "Weighted ensembles by greedy or beam search, for any metric, from any number of members.",
+    "claims": "The field's efficiency claims, checked: holds, fails, or depends on what.",
     "guarantee": "A cascade's threshold that keeps a promise on accuracy or cost.",
     "curves": "Error against cost and against members: fitted laws, crossovers, what lies beyond.",
     "lifetime": "Training plus serving over a volume, and where one design overtakes another.",

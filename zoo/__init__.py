@@ -1,9 +1,9 @@
 """Scalable model families and the loop that trains members. Knows torch, never `explorer`."""
 
-from zoo import batch_ensemble, mimo, mlp, mobile, packed, shared_trunk, timm_bridge, wide_resnet
 from zoo.classifier import Classifier, build_classifier
+from zoo.families import all_families
+from zoo.families.inner_ensemble import InnerEnsemble
 from zoo.inference import predict
-from zoo.inner_ensemble import InnerEnsemble
 from zoo.job import Progress, Trained, TrainingStopped, TrainJob
 from zoo.recipes import RECIPES, Recipe, recipe
 from zoo.registry import (
@@ -18,10 +18,11 @@ from zoo.registry import (
 )
 from zoo.stacked import train_stacked
 from zoo.step_time import step_seconds
+from zoo.supernets import all_spaces
 from zoo.train import train
 
-for _module in (wide_resnet, mimo, batch_ensemble, packed, shared_trunk, mlp, mobile, timm_bridge):
-    register(_module.FAMILY)
+for _family in (*all_families(), *all_spaces()):
+    register(_family)
 
 __all__ = [
     "RECIPES",

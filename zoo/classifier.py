@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zoo.inner_ensemble import InnerEnsemble
+from zoo.families.inner_ensemble import InnerEnsemble
 from zoo.registry import ZooError, build, default_resolution
 
 

@@ -7,15 +7,20 @@ knobs (``wide_resnet`` with ``depth=16, width=4``) leads to one frozen config; t
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
+from zoo.published import Published
+
 
 class ZooError(ValueError):
     """Something the zoo refuses: an unknown name, an impossible knob, damaged or foreign input."""
+
+
+SMALL_CLASSES, IMAGENET_CLASSES = 10, 1000
 
 
 def _no_names(text: str) -> tuple[str, ...]:
@@ -50,6 +55,14 @@ class Family:
     """``(config, native)`` -> pixels a side this variant wants for images of ``native`` pixels a side."""
     near: Callable[[str], tuple[str, ...]] = _no_names
     """Text no family knows -> variant names of this family that may have been meant."""
+    systems: tuple[str, ...] = ()
+    """Keys of the catalogue's systems that these networks are of."""
+    variants: Mapping[str, Any] = field(default_factory=dict)
+    """Published variant name -> config."""
+    published: tuple[Published, ...] = ()
+    """What was published of them."""
+    classes: int = SMALL_CLASSES
+    """Outputs when nobody says: of the data set the family is made for."""
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -140,10 +153,9 @@ def _resolve(name: str, knobs: Mapping[str, object]) -> tuple[Family, Any]:
                 f"{family.name!r} instead"
             )
         return family, config
-    known = "; ".join(f"{f.name} ({f.pattern_help}, e.g. {f.example})" for f in _FAMILIES.values())
     near = _near_names(name)
     hint = f"did you mean {', '.join(near)}? " if near else ""
-    raise ZooError(f"unknown model {name!r}; {hint}families: {known}")
+    raise ZooError(f"unknown model {name!r}; {hint}families: {', '.join(_FAMILIES)}")
 
 
 def _configure(family: Family, knobs: Mapping[str, object]) -> Any:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 NATIVE = 32
 """Image size that small-image families are counted at when none is given."""
-TIMM_CLASSES = 1000
-SMALL_CLASSES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +65,10 @@ def countable(model: ModelSpec, *, channels: int = 3, classes: int | None = None
 
 
 def default_classes(model: ModelSpec) -> int:
-    """Return how many outputs a model is counted with when nobody says: ImageNet's for timm, else 10."""
-    return TIMM_CLASSES if model.name.startswith("timm:") else SMALL_CLASSES
+    """Return how many outputs a model is counted with when nobody says: those its family is made for."""
+    from zoo import family_of
+
+    return family_of(model.name).classes
 
 
 def is_own_function(model: ModelSpec) -> bool:

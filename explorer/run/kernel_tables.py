@@ -123,7 +123,7 @@ def _in_parallel(
 
 
 def _start() -> None:
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     settle_in()
     declare_torchvision_ops()

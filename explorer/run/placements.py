@@ -68,7 +68,7 @@ def profile_placements(
         EnvironmentMissingError: the device is not here.
         ZooError: unknown model.
     """
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     found = []
     for number, models in enumerate(ensembles):

@@ -267,7 +267,7 @@ def _start() -> None:
 
 
 def _timm_names() -> list[str]:
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     declare_torchvision_ops()
     import timm

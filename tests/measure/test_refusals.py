@@ -185,7 +185,7 @@ def test_a_constructor_that_reads_numbers_runs_on_the_cpu_and_says_so() -> None:
 
 
 def test_torchvision_regnets_are_built() -> None:
-    zoo.timm_bridge.declare_torchvision_ops()
+    zoo.families.timm_bridge.declare_torchvision_ops()
     from torchvision.models import regnet_y_400mf
 
     model, note = build_on_meta(regnet_y_400mf)

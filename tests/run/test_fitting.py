@@ -191,7 +191,7 @@ def test_the_runs_that_tell_most_are_planned(predictors, made_models):
 
 
 def test_every_candidate_is_a_model_of_timm():
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     declare_torchvision_ops()
     import timm

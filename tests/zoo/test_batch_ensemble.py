@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.batch_ensemble import BatchEnsemble, BatchEnsembleConfig, RankOneConv2d, RankOneLinear
-from zoo.wide_resnet import WideResNet
+from zoo.families.batch_ensemble import BatchEnsemble, BatchEnsembleConfig, RankOneConv2d, RankOneLinear
+from zoo.families.wide_resnet import WideResNet
 
 MEMBERS = 3
 

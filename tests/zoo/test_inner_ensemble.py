@@ -9,7 +9,7 @@ from torch import nn
 
 import zoo
 from explorer.spec import parse_design, parse_member, parse_model
-from zoo.inner_ensemble import METHODS, InnerEnsemble
+from zoo.families.inner_ensemble import METHODS, InnerEnsemble
 
 NAMES = ("wrn10-0.25+mimo3", "wrn10-0.25+batch3", "wrn10-0.5+packed3", "wrn10-0.25+trunk3")
 FAMILIES = {"mimo": "mimo", "batch": "batch_ensemble", "packed": "packed", "trunk": "shared_trunk"}

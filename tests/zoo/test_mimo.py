@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.mimo import Mimo, MimoConfig
+from zoo.families.mimo import Mimo, MimoConfig
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import zoo
-from zoo.packed import Packed, PackedConfig, PackedLinear
-from zoo.wide_resnet import Layers, WideResNet
+from zoo.families.packed import Packed, PackedConfig, PackedLinear
+from zoo.families.wide_resnet import Layers, WideResNet
 
 
 def build(members: int, *, width: float = 0.7, alpha: float = 2.0, depth: int = 10) -> Packed:

@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.shared_trunk import SharedTrunk, SharedTrunkConfig
+from zoo.families.shared_trunk import SharedTrunk, SharedTrunkConfig
 
 
 def build(members: int, *, seed: int = 0) -> SharedTrunk:

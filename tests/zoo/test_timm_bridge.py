@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.timm_bridge import declare_torchvision_ops
+from zoo.families.timm_bridge import declare_torchvision_ops
 
 
 def test_resnet50_has_its_published_parameters() -> None:

@@ -154,7 +154,7 @@ def run_design(
     Raises:
         EnvironmentMissingError: the device is not here.
     """
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     usual = here(job.workload)
     series, seen = [], []

@@ -146,7 +146,7 @@ def _of_model(job: Job, meter: Meter) -> EnergyRun:
 
 def _of_design(store: Store, job: DesignJob, placement: str, meter: Meter) -> EnergyRun:
     """Make an ensemble ready in one placement, and read the counter around its calls."""
-    from zoo.timm_bridge import declare_torchvision_ops
+    from zoo.families.timm_bridge import declare_torchvision_ops
 
     side = job.shape.native
     with ready_ensemble(

@@ -1,6 +1,6 @@
 """Ensembles inside one network: several members that share weights, one forward pass, one file.
 
-Four ways, each a module of its own: `zoo.mimo`, `zoo.batch_ensemble`, `zoo.packed`, `zoo.shared_trunk`.
+Four ways, each a module of its own beside this one: `mimo`, `batch_ensemble`, `packed`, `shared_trunk`.
 All are built over the wide ResNet and named after it: ``wrn10-1+mimo2`` is WRN-10-1 with two members.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo import wide_resnet
+from zoo.families import wide_resnet
+from zoo.families.wide_resnet import WideResNetConfig
 from zoo.knobs import integer_knob
 from zoo.registry import Family, ZooError
-from zoo.wide_resnet import WideResNetConfig
 
 METHODS: Mapping[str, str] = {
     "mimo": "+mimoM",

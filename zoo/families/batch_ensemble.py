@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zoo.inner_ensemble import InnerEnsemble, InnerEnsembleConfig, make_family
-from zoo.wide_resnet import Layers, WideResNet
+from zoo.families.inner_ensemble import InnerEnsemble, InnerEnsembleConfig, make_family
+from zoo.families.wide_resnet import Layers, WideResNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

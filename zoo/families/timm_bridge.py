@@ -14,7 +14,7 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from zoo.registry import Family, ZooError
+from zoo.registry import IMAGENET_CLASSES, Family, ZooError
 
 PREFIX = "timm:"
 
@@ -130,4 +130,5 @@ FAMILY = Family(
     format=lambda config: PREFIX + config.model,
     default_resolution=_default_resolution,
     near=_near,
+    classes=IMAGENET_CLASSES,
 )

@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zoo import wide_resnet
-from zoo.inner_ensemble import KNOBS, InnerEnsemble, InnerEnsembleConfig, member_number, read_name
+from zoo.families import wide_resnet
+from zoo.families.inner_ensemble import KNOBS, InnerEnsemble, InnerEnsembleConfig, member_number, read_name
+from zoo.families.wide_resnet import Layers, WideResNet, initialise
 from zoo.knobs import real_knob, shortest
 from zoo.registry import Family
-from zoo.wide_resnet import Layers, WideResNet, initialise
 
 ALPHA = 2.0
 """The authors' usual width factor; names say it only where it is another."""

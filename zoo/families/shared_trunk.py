@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from zoo.inner_ensemble import InnerEnsemble, InnerEnsembleConfig, make_family
-from zoo.wide_resnet import (
+from zoo.families.inner_ensemble import InnerEnsemble, InnerEnsembleConfig, make_family
+from zoo.families.wide_resnet import (
     GROUP_CHANNELS,
     STEM_CHANNELS,
     WideResNetConfig,

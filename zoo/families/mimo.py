@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from zoo.inner_ensemble import InnerEnsemble, InnerEnsembleConfig, make_family
-from zoo.wide_resnet import WideResNet
+from zoo.families.inner_ensemble import InnerEnsemble, InnerEnsembleConfig, make_family
+from zoo.families.wide_resnet import WideResNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
