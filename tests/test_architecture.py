@@ -71,7 +71,8 @@ def test_arrows_point_down(path: Path) -> None:
 # the floors of `analysis`, from the ground up; each module or package imports those before it
 ANALYSIS = (
     *("result", "axis", "loading", "blocks", "binomial", "bootstrap", "pool", "costs", "training_runs"),
-    *("scoring", "statistics", "choice", "tail_costs", "search", "curves", "advice", "planning"),
+    "claims",
+    *("scoring", "statistics", "choice", "tail_costs", "search", "curves", "published", "advice", "planning"),
 )
 
 
