@@ -173,7 +173,7 @@ SMALL = (
     "spd_resnet-depth26-width0.125-shortcut_fold",
     "checkered_resnet-depth10-width0.125",
     "preact_cifar-depth11",
-    "e2gc-group4-width0.125",
+    "e2gc-group4-width0.25",
     "e2gc-base_resnext50-group2-width0.0625",
     "elan-stacks1-width0.0625",
 )
@@ -201,7 +201,7 @@ def test_answers_the_same_again(name: str) -> None:
         "checkered_resnet-depth10-width0.125",
         "rezero_resnet-depth10-width0.125",
         "preact_cifar-depth11",
-        "e2gc-group4-width0.125",
+        "e2gc-group4-width0.25",
         "elan-stacks1-width0.0625",
     ],
 )
