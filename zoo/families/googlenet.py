@@ -1,8 +1,9 @@
 """GoogLeNet through torchvision (Inception v1, arXiv 1409.4842), untrained.
 
-The paper defines one network and no scaling. The two auxiliary classifiers that its authors trained with are left
-out: they are not part of what answers. torchvision's differs from the paper's in three known points: batch norms, no local
-response normalisation, and 3x3 in place of 5x5 convolutions (its checkpoint was made so).
+The paper defines one network and no scaling. The two auxiliary classifiers that its authors trained with
+are left out: they are not part of what answers. torchvision's differs from the paper's in three known
+points: batch norms, no local response normalisation, and 3x3 in place of 5x5 convolutions (its checkpoint
+was made so).
 """
 
 from dataclasses import dataclass
