@@ -11,6 +11,7 @@ from explorer.record import CostFigure, CostRecord, PredictionsRecord
 from explorer.spec import Member
 from explorer.store import Store
 from explorer.store.imported import RECIPE, predicted_datasets
+from explorer.store.published import published_datasets
 
 _Pair = tuple[PredictionsRecord, PredictionsRecord]
 
@@ -113,9 +114,12 @@ def _predicted(store: Store, dataset: str) -> tuple[_Predicted, dict[str, dict[M
     both = {digest: members for digest, members in both.items() if members}
     if not both:
         known = ", ".join(predicted_datasets(store)) or "none"
+        how = "make members with `explorer train`"
+        if dataset in published_datasets(store):
+            how = f"of published figures alone there is a front: `explorer front --dataset {dataset}`"
         raise UsageError(
             f"no member of data set {dataset!r} has predictions on both select and report; "
-            f"data sets in this store: {known}; make members with `explorer train`"
+            f"data sets in this store: {known}; {how}"
         )
     return by_split, both
 

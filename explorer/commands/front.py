@@ -1,13 +1,26 @@
 """`explorer front`: the exact Pareto front over single, ensemble and cascade, over one or several costs."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from explorer.commands.common import dataset_option, json_option, open_store, print_json, store_option
+from explorer.commands.front_published import front_published, published_options, wants_published
 from explorer.commands.searching import SearchArguments, search_options
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
 
+if TYPE_CHECKING:
+    from explorer.store import Store
+
 _RESAMPLES = 1_000
+
+
+def _with_published(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(published_options):
+        function = option(function)
+    return function
 
 
 @click.command("front", short_help="The exact Pareto front over single, ensemble and cascade.")
@@ -33,6 +46,7 @@ _RESAMPLES = 1_000
     type=click.IntRange(min=100),
     help=f"Test sets drawn again for --how-sure.  [default: {_RESAMPLES}]",
 )
+@_with_published
 @search_options
 @store_option
 @json_option
@@ -42,6 +56,9 @@ def command(
     every: bool,
     how_sure: bool,
     resamples: int | None,
+    published: bool,
+    test_set: str | None,
+    predicted_ensembles: int | None,
     search_arguments: SearchArguments,
     store_url: str | None,
     as_json: bool,
@@ -52,17 +69,27 @@ def command(
     took no part in choosing. Intervals are 95 %. With several costs a design is on the front when no other
     is as good in all of them and in accuracy, and better in one: e.g. `explorer front --dataset digits
     --cost macs --cost parameters`.
+
+    Of a data set with published figures alone (`explorer import timm`) it is the front over those: single
+    models, marked `published`, e.g. `explorer front --dataset imagenet --cost latency@rtx4090`.
     """
     axes = [CostAxis.parse(cost) for cost in costs]
     if resamples is not None and not how_sure:
         raise UsageError("--resamples belongs to --how-sure, which was not asked for")
-    if len(axes) > 1:
-        if how_sure:
-            raise UsageError(f"--how-sure takes one --cost, got {len(axes)}: {', '.join(map(str, axes))}")
-        document, text, notes = _several(search_arguments, store_url, dataset, axes, every)
-    else:
-        draws = (resamples or _RESAMPLES) if how_sure else 0
-        document, text, notes = _one(search_arguments, store_url, dataset, axes[0], (every, draws))
+    if how_sure and len(axes) > 1:
+        raise UsageError(f"--how-sure takes one --cost, got {len(axes)}: {', '.join(map(str, axes))}")
+    with open_store(store_url) as store:
+        if wants_published(store, dataset, published, test_set, predicted_ensembles):
+            asked = (test_set, predicted_ensembles, every)
+            _show(as_json, *front_published(store, dataset, costs, search_arguments, asked))
+        elif len(axes) > 1:
+            _show(as_json, *_several(search_arguments, store, dataset, axes, every))
+        else:
+            draws = (resamples or _RESAMPLES) if how_sure else 0
+            _show(as_json, *_one(search_arguments, store, dataset, axes[0], (every, draws)))
+
+
+def _show(as_json: bool, document: dict[str, object], text: str, notes: tuple[str, ...]) -> None:
     if as_json:
         print_json(document)
         return
@@ -75,36 +102,34 @@ _Answer = tuple[dict[str, object], str, tuple[str, ...]]
 
 
 def _one(
-    arguments: SearchArguments, url: str | None, dataset: str, axis: CostAxis, shown: tuple[bool, int]
+    arguments: SearchArguments, store: "Store", dataset: str, axis: CostAxis, shown: tuple[bool, int]
 ) -> _Answer:
     """Search over one cost; ``shown`` is whether every point, and draws of the test set, 0 for none."""
     from explorer.report.documents import front_document
     from explorer.report.terminal import front_table
 
     every, draws = shown
-    with open_store(url) as store:
-        pool, front = arguments.search(store, dataset, axis, drawn=True)
-        document, text = front_document(front), front_table(front, every=every)
-        if draws:
-            from explorer.analysis.advice.sureness import how_sure
-            from explorer.report.sureness import sureness_document, sureness_text
-            from explorer.run.progress import progress
+    pool, front = arguments.search(store, dataset, axis, drawn=True)
+    document, text = front_document(front), front_table(front, every=every)
+    if draws:
+        from explorer.analysis.advice.sureness import how_sure
+        from explorer.report.sureness import sureness_document, sureness_text
+        from explorer.run.progress import progress
 
-            with progress("how sure") as update:
-                found = how_sure(pool, front, arguments.space, resamples=draws, update=update)
-            document = {**document, "how_sure": sureness_document(found, axis)}
-            text = f"{text}\n\n{sureness_text(front, found, every=every)}"
+        with progress("how sure") as update:
+            found = how_sure(pool, front, arguments.space, resamples=draws, update=update)
+        document = {**document, "how_sure": sureness_document(found, axis)}
+        text = f"{text}\n\n{sureness_text(front, found, every=every)}"
     return document, text, front.notes
 
 
 def _several(
-    arguments: SearchArguments, url: str | None, dataset: str, axes: list[CostAxis], every: bool
+    arguments: SearchArguments, store: "Store", dataset: str, axes: list[CostAxis], every: bool
 ) -> _Answer:
     from explorer.analysis.search.several_costs import check_axes, search_several
     from explorer.report.several_front import several_front_document, several_front_text
 
     check_axes(axes)
-    with open_store(url) as store:
-        pools, notes = arguments.pools(store, dataset, axes)
-        front = search_several(pools, arguments.space, notes=notes)
+    pools, notes = arguments.pools(store, dataset, axes)
+    front = search_several(pools, arguments.space, notes=notes)
     return several_front_document(front), several_front_text(front, every=every), front.notes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from explorer.commands import import_timm
 from explorer.commands.common import json_option, open_store, print_json, store_option
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
     from explorer.run.importing import ImportAsked, Imported
 
 
-@click.group("import", short_help="Bring in what was made elsewhere: predictions of other people's models.")
+@click.group("import", short_help="Bring in what was made elsewhere: predictions, published figures.")
 def command() -> None:
     """Bring in what was made elsewhere."""
+
+
+command.add_command(import_timm.command)
 
 
 @command.command("predictions")

@@ -1,7 +1,8 @@
 """Rows as a bundle's manifest has them: read from one ledger, checked, and made records again.
 
 Carried are members, predictions, labels, costs and evaluations. Left out are exports and verifications,
-which name folders of one machine, and prices, which are the user's own terms with a seller.
+which name folders of one machine, prices, which are the user's own terms with a seller, and published
+tables, which are imported from their own files.
 """
 
 import re

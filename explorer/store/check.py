@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from explorer.errors import ExplorerError, StoreError
-from explorer.store import costs, designs, files, members
+from explorer.store import costs, designs, files, members, published
 from explorer.store.database import reading
 from explorer.store.location import LEDGER_NAME, sqlite_url
 from explorer.store.migrate import revision_of
@@ -127,6 +127,7 @@ def _row_problems(connection: Connection, folder: Path) -> Iterator[str]:
         designs.read_evaluations,
         designs.read_exports,
         designs.read_verifications,
+        published.read_published,
     )
     for read in readers:
         try:

@@ -6,6 +6,7 @@ Format history (forward-only; each step is a file in ``migrations/versions``):
     0002  prices
     0003  conditions: memory format, form; label cpu-eager becomes the workload cpu/eager
     0004  members: whether their weights are here
+    0005  published
 """
 
 import threading
@@ -17,7 +18,7 @@ from explorer.errors import StoreError
 from explorer.store import files
 from explorer.store.database import reading, use_write_ahead_log, writing
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every format this version can read, oldest first; the last one is what it writes."""
 HEAD = REVISIONS[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"

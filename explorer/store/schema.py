@@ -216,6 +216,19 @@ prices = _append_only(
 )
 """What an hour of a device costs, written down by the user: `explorer.data.prices.Price`."""
 
+published = _append_only(
+    "published",
+    ("dataset", "name"),
+    _text("dataset"),
+    _text("name"),
+    _text("kind"),
+    _text("digest"),
+    _text("source"),
+    _integer("entries"),
+    Column("document", JSON, nullable=False),
+)
+"""Tables of accuracies and costs that others published: `explorer.store.published.PublishedTable`."""
+
 FILE_COLUMNS = (
     (members, "weights_digest", "safetensors"),
     (predictions, "digest", "npy"),

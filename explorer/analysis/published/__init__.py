@@ -1,0 +1,1 @@
+"""Fronts over what others published: accuracies and costs of thousands of models, no predictions."""

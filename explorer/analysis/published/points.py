@@ -1,0 +1,43 @@
+"""A published model as a point: one accuracy, one figure on each cost axis."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from explorer.analysis.published.joining import JoinedBy
+from explorer.data.timm_results import AccuracyRow
+from explorer.data.timm_tables import BenchmarkRow
+from explorer.record import CostFigure
+
+TIMM = "timm:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A published accuracy and its 95 % interval."""
+
+    value: float
+    low: float | None
+    """None where the number of images is not known."""
+    high: float | None
+    n: int | None
+    """Images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPoint:
+    """One set of published weights at one image size, with what it costs."""
+
+    row: AccuracyRow
+    accuracy: Share
+    costs: tuple[CostFigure, ...]
+    """One on each axis."""
+    timed: tuple[BenchmarkRow | None, ...]
+    """Where each cost stands; None: beside the accuracy."""
+    joined_by: tuple[JoinedBy | None, ...]
+    others: Mapping[str, Share]
+    """Accuracy on the further test sets that it was scored on."""
+
+    @property
+    def design(self) -> str:
+        """The model as the zoo names it, ``timm:resnet50.a1_in1k@224``."""
+        return f"{TIMM}{self.row.model}@{self.row.resolution}"
