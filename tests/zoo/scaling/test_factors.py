@@ -1,11 +1,25 @@
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.registry import ZooError
-from zoo.scaling import Scale, compound, round_channels, round_repeats, round_resolution
+from zoo.scaling import (
+    Scale,
+    compound,
+    compound_macs,
+    depth_only,
+    fast,
+    phi_of,
+    resolution_only,
+    round_channels,
+    round_repeats,
+    round_resolution,
+    round_up_repeats,
+    width_only,
+)
 
 PHI = st.floats(-8.0, 8.0)
 
@@ -72,3 +86,44 @@ def test_rounding_keeps_order(first: float, second: float) -> None:
     assert 4 <= round_resolution(low, 2, 4) <= round_resolution(high, 2, 4)
     assert abs(round_repeats(high) - high) <= 0.5 or high < 0.5
     assert abs(round_resolution(high, 2, 4) - high) <= 1.0 or high < 4
+
+
+SIZE = st.floats(1e-3, 1e3)
+
+
+@given(SIZE)
+def test_sizes_are_the_macs(size: float) -> None:
+    for rule in (compound_macs, fast, width_only, depth_only, resolution_only):
+        scale = rule(size)
+        assert math.isclose(scale.macs, size, rel_tol=1e-9)
+        assert math.isclose(scale.depth * scale.width**2 * scale.resolution**2, size, rel_tol=1e-9)
+
+
+@given(PHI)
+def test_phi_comes_back(phi: float) -> None:
+    assert math.isclose(phi_of(compound(phi).macs), phi, abs_tol=1e-9)
+
+
+def test_one_axis_alone() -> None:
+    assert width_only(9.0) == Scale(depth=1.0, width=3.0, resolution=1.0, macs=9.0)
+    assert depth_only(9.0) == Scale(depth=9.0, width=1.0, resolution=1.0, macs=9.0)
+    assert resolution_only(9.0) == Scale(depth=1.0, width=1.0, resolution=3.0, macs=9.0)
+
+
+def test_fast_scaling_spends_most_on_width() -> None:
+    # arXiv 2103.06877: depth s^0.1, width s^0.4, resolution s^0.05 at alpha 0.8.
+    scale = fast(1024.0)
+    assert (scale.depth, scale.width, scale.resolution) == pytest.approx((2.0, 16.0, math.sqrt(2.0)))
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("rule", [compound_macs, fast, width_only, depth_only, resolution_only, phi_of])
+def test_impossible_sizes(rule: Callable[[float], object], size: float) -> None:
+    with pytest.raises(ZooError, match="a number above 0"):
+        rule(size)
+
+
+def test_channels_without_a_lower_bound() -> None:
+    # EfficientNetV2-B1's 11 of 32 x 0.35: the nearest multiple even where it loses over a tenth.
+    assert (round_channels(11, 8), round_channels(11, 8, least_share=0.0)) == (16, 8)
+    assert [round_up_repeats(value) for value in (1.0, 1.001, 2.2)] == [1, 2, 3]
