@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from zoo.knobs import integer_knob, real_knob, shortest
+from zoo.published import Published
 from zoo.registry import Family, ZooError
 
 STEM_CHANNELS = 16
@@ -163,6 +164,65 @@ def _build(config: WideResNetConfig, in_channels: int, num_classes: int, resolut
     return WideResNet(config, in_channels, num_classes)
 
 
+VARIANTS = {
+    f"wrn{depth}-{width}": WideResNetConfig(depth=depth, width=float(width))
+    for depth, width in ((28, 10), (16, 8), (16, 10), (28, 12), (40, 4), (40, 8), (40, 10))
+}
+"""Networks of the paper's tables, and WRN-16-10."""
+
+
+def _rows() -> tuple[Published, ...]:
+    """Return what was published at 32x32 pixels: parameters, multiply-adds where counted, accuracy."""
+    gluon = {
+        # model: at 10 and at 100 classes, (parameters, multiply-adds, top-1)
+        "wrn16-10": ((17_116_634, 2.41404e9, 0.9707), (17_174_324, 2.41409e9, 0.8105)),
+        "wrn28-10": ((36_479_194, 5.24698e9, 0.9761), (36_536_884, 5.24704e9, 0.8212)),
+        "wrn40-8": ((35_748_314, 5.1769e9, 0.9763), (35_794_484, 5.17695e9, 0.8197)),
+    }
+    sets = (("cifar10", 10), ("cifar100", 100))
+    strong = tuple(
+        Published(
+            model=model,
+            resolution=32,
+            source="osmr/imgclsmob:gluon/README.md",
+            parameters=parameters,
+            macs=macs,
+            macs_rounding=5e3,
+            top1=top1,
+            dataset=dataset,
+            classes=classes,
+            note="FLOPs/2 there, norms and activations at half an operation each; strong recipe",
+        )
+        for model, figures in gluon.items()
+        for (dataset, classes), (parameters, macs, top1) in zip(sets, figures, strict=True)
+    )
+    authors = tuple(
+        Published(
+            model="wrn28-10",
+            resolution=32,
+            source="szagoruyko/wide-residual-networks:README.md",
+            top1=top1,
+            dataset=dataset,
+            classes=classes,
+            note="median of 5 runs, no dropout",
+        )
+        for (dataset, classes), top1 in zip(sets, (0.96, 0.8075), strict=True)
+    )
+    deterministic = Published(
+        model="wrn28-10",
+        resolution=32,
+        source="google/uncertainty-baselines:baselines/cifar/README.md",
+        parameters=36.5e6,
+        parameters_rounding=5e4,
+        top1=0.96,
+        dataset="cifar10",
+        classes=10,
+    )
+    return (*strong, *authors, deterministic)
+
+
+PUBLISHED = _rows()
+
 FAMILY = Family(
     name="wide_resnet",
     summary="wide residual network for small images (arXiv 1605.07146), real-valued width",
@@ -174,4 +234,7 @@ FAMILY = Family(
     build=_build,
     format=lambda config: f"wrn{config.depth}-{shortest(cast(WideResNetConfig, config).width)}",
     default_resolution=lambda config, native: native,
+    systems=("wide-resnet",),
+    variants=VARIANTS,
+    published=PUBLISHED,
 )
