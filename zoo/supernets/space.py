@@ -5,6 +5,7 @@ parts whose cost depends on nothing but their key, so that whoever counts needs 
 once, whatever the number of sub-networks. That the sum is the whole network's cost is tested for each space.
 """
 
+import difflib
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -61,6 +62,16 @@ class SearchSpace(ABC):
     def size(self) -> int:
         """How many different sub-networks there are, resolutions included, exactly."""
 
+    @property
+    def architectures(self) -> int | None:
+        """How many there are when resolutions are not told apart; None where the space does not say."""
+        return None
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """What is decided, one line each; empty where the space does not say."""
+        return ()
+
     @abstractmethod
     def sample(self, rng: random.Random) -> Choice:
         """Draw a sub-network as the paper does (usually each choice uniform), with ``rng``."""
@@ -110,17 +121,32 @@ class SearchSpace(ABC):
         raise ZooError(f"sub-networks of {self.name} are drawn whole")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnetwork:
+    """One sub-network by name: the config of a space's family."""
+
+    subnetwork: str
+    """Published, or spelled out; always the space's own spelling."""
+
+
 def as_family(space: SearchSpace) -> Family:
     """Make a space a family of the registry: its sub-networks count, profile and train by name."""
 
-    def build(choice: Choice, in_channels: int, num_classes: int, resolution: int | None) -> nn.Module:
-        return space.build(choice, in_channels=in_channels, num_classes=num_classes)
-
-    def configure(subnetwork: str) -> Choice:
-        choice = space.parse(subnetwork)
+    def chosen(config: Subnetwork) -> Choice:
+        choice = space.parse(config.subnetwork)
         if choice is None:
-            raise ZooError(f"{subnetwork!r} is no sub-network of {space.name}")
+            raise ZooError(f"{config.subnetwork!r} is no sub-network of {space.name}")
         return choice
+
+    def configure(subnetwork: str) -> Subnetwork:
+        return Subnetwork(subnetwork=space.format(chosen(Subnetwork(subnetwork=subnetwork))))
+
+    def parse(text: str) -> Subnetwork | None:
+        choice = space.parse(text)
+        return None if choice is None else Subnetwork(subnetwork=space.format(choice))
+
+    def build(config: Subnetwork, in_channels: int, num_classes: int, resolution: int | None) -> nn.Module:
+        return space.build(chosen(config), in_channels=in_channels, num_classes=num_classes)
 
     return Family(
         name=space.name,
@@ -128,13 +154,14 @@ def as_family(space: SearchSpace) -> Family:
         example=next(iter(space.published), space.format(space.smallest())),
         pattern_help=f"sub-networks of {space.name}, e.g. {space.format(space.smallest())}",
         knobs={"subnetwork": "its name, published or spelled out"},
-        parse=space.parse,
+        parse=parse,
         configure=configure,
         build=build,
-        format=space.format,
-        default_resolution=lambda choice, native: space.resolution(choice),
+        format=lambda config: config.subnetwork,
+        default_resolution=lambda config, native: space.resolution(chosen(config)),
+        near=lambda text: tuple(difflib.get_close_matches(text.lower(), space.published, n=3, cutoff=0.75)),
         systems=space.systems,
-        variants=space.published,
+        variants={name: configure(name) for name in space.published},
         published=space.figures,
         classes=space.classes,
     )
