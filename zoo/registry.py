@@ -155,7 +155,9 @@ def _resolve(name: str, knobs: Mapping[str, object]) -> tuple[Family, Any]:
         return family, config
     near = _near_names(name)
     hint = f"did you mean {', '.join(near)}? " if near else ""
-    raise ZooError(f"unknown model {name!r}; {hint}families: {', '.join(_FAMILIES)}")
+    raise ZooError(
+        f"unknown model {name!r}; {hint}there are {len(_FAMILIES)} families: explorer zoo list --families"
+    )
 
 
 def _configure(family: Family, knobs: Mapping[str, object]) -> Any:
@@ -179,7 +181,8 @@ def _near_names(name: str) -> list[str]:
         words = ((start[0], 0.6) if start else (family.example, 0.6), (family.name, 0.75))
         if any(_likeness(letters, word) >= least for word, least in words):
             near.append(_repaired(family, name[len(letters) :]))
-    return list(dict.fromkeys(near))[:3]
+    likest = sorted(dict.fromkeys(near), key=lambda one: -_likeness(name, one.rpartition(":")[2]))
+    return likest[:3]
 
 
 def _likeness(letters: str, word: str) -> float:

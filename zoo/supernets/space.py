@@ -161,7 +161,7 @@ def as_family(space: SearchSpace) -> Family:
         default_resolution=lambda config, native: space.resolution(chosen(config)),
         near=lambda text: tuple(difflib.get_close_matches(text.lower(), space.published, n=3, cutoff=0.75)),
         systems=space.systems,
-        variants={name: configure(name) for name in space.published},
+        variants={name: Subnetwork(subnetwork=name) for name in space.published},
         published=space.figures,
         classes=space.classes,
     )
