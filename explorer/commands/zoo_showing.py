@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from zoo import Family
     from zoo.catalogue import Found, System
+    from zoo.catalogue.cited import Arrow, Figures, Point
     from zoo.published import Published
     from zoo.supernets import SearchSpace
 
@@ -34,7 +35,9 @@ class _Network:
 def systems_document(text: str | None, role: str | None, offers: str | None) -> list[dict[str, Any]]:
     """Return the systems that have ``text`` in key, name, title, line or arXiv id, that role, that offer."""
     from zoo.catalogue import systems
+    from zoo.catalogue.cited import cited_counts
 
+    counts = cited_counts()
     wanted = (text or "").casefold()
 
     def fits(system: "System") -> bool:
@@ -45,7 +48,11 @@ def systems_document(text: str | None, role: str | None, offers: str | None) -> 
             and any(wanted in word.casefold() for word in words)
         )
 
-    return [system_document(system) for system in systems().values() if fits(system)]
+    return [
+        {**system_document(system), "cited": dict(zip(("points", "arrows"), counts[key], strict=True))}
+        for key, system in systems().items()
+        if fits(system)
+    ]
 
 
 def system_document(system: "System") -> dict[str, Any]:
@@ -107,7 +114,7 @@ def show_document(name: str, *, count: bool = True) -> dict[str, Any]:
         "families": [_family_document(family) for family in families if family.name not in spaces],
         "spaces": [_space_document(space) for space in spaces.values()],
         "networks": _count_all(networks) if count else [_row(network, None) for network in networks],
-        "cited": _cited(found.systems),
+        **_cited(found.systems),
     }
 
 
@@ -121,9 +128,57 @@ def _families(found: "Found") -> list["Family"]:
     return sorted(families_of(key), key=lambda family: family.name != key.replace("-", "_"))
 
 
-def _cited(systems: Sequence["System"]) -> list[dict[str, Any]]:
-    """Return the cited points of ``systems``: the one place where those of other tables join."""
-    return []
+def _cited(systems: Sequence["System"]) -> dict[str, list[dict[str, Any]]]:
+    """Return what is cited of ``systems``: points, arrows, and why there are none."""
+    from zoo.catalogue.cited import arrows, cited_points, no_points_because
+
+    keys = [system.key for system in systems]
+    reasons = {key: no_points_because(key) for key in keys}
+    return {
+        "cited": [_point_document(point) for key in keys for point in cited_points(key)],
+        "arrows": [_arrow_document(arrow) for key in keys for arrow in arrows(key)],
+        "no_points_because": [{"system": k, "reason": reason} for k, reason in reasons.items() if reason],
+    }
+
+
+def _point_document(point: "Point") -> dict[str, Any]:
+    return {
+        "system": point.system,
+        "network": point.network,
+        "model": point.model or None,
+        "dataset": point.dataset,
+        "resolution": point.resolution,
+        **_figures_document(point),
+        "search_cost": point.search_cost,
+        "training": point.training or None,
+        "convention": point.convention or None,
+        "source": point.source,
+        "status": str(point.status),
+        "note": point.note or None,
+    }
+
+
+def _arrow_document(arrow: "Arrow") -> dict[str, Any]:
+    return {
+        "system": arrow.system,
+        "kind": str(arrow.kind),
+        "network": arrow.network,
+        "setting": arrow.setting or None,
+        "dataset": arrow.dataset,
+        "resolution": arrow.resolution,
+        "before": _figures_document(arrow.before),
+        "after": _figures_document(arrow.after),
+        "difference": arrow.difference,
+        "macs_ratio": arrow.macs_ratio,
+        "free": arrow.free,
+        "source": arrow.source,
+        "status": str(arrow.status),
+        "note": arrow.note or None,
+    }
+
+
+def _figures_document(figures: "Figures") -> dict[str, float | None]:
+    return {"parameters": figures.parameters, "macs": figures.macs, "top1": figures.top1}
 
 
 def _networks(found: "Found", families: Sequence["Family"]) -> list[_Network]:

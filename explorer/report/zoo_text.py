@@ -45,6 +45,11 @@ def show_text(document: Document) -> str:
         parts.append(_networks(document["networks"]))
     if document["cited"]:
         parts.append(_cited(document["cited"]))
+    if document["arrows"]:
+        parts.append(_arrows(document["arrows"]))
+    parts += _labelled(
+        [("nothing cited:", f" {none['reason']}") for none in document["no_points_because"]], 0
+    )
     if document["variant"]:
         parts.append(f"cost in full: explorer count {document['variant']}")
     return "\n\n".join(parts)
@@ -188,6 +193,91 @@ def _macs(macs: float | None) -> str:
 
 
 def _cited(points: Sequence[Document]) -> str:
-    """Write points cited from papers: a line each."""
-    lines = _labelled([(str(number), str(point)) for number, point in enumerate(points, 1)], 4)
-    return "\n".join(["cited", *lines])
+    """Write networks as their authors report them, with the sources."""
+    sources = list(dict.fromkeys(point["source"] for point in points))
+    rows = [
+        (
+            _at(point),
+            _dataset(point),
+            _million(point["parameters"]),
+            _macs(point["macs"]),
+            _share(point["top1"]),
+            "-" if point["search_cost"] is None else f"{point['search_cost']:g} GPU-days",
+            _where(point, sources),
+        )
+        for point in points
+    ]
+    head = ("NETWORK", "DATA", "PARAMETERS", "MACS", "TOP-1", "SEARCH", "")
+    lines = ["networks as reported: cited, not counted here", *_table((head, *rows))]
+    return "\n".join([*lines, *_sources(sources), *_remarks(points)])
+
+
+def _arrows(arrows: Sequence[Document]) -> str:
+    """Write what recipes and compression make of a network; free ones cost nothing at inference."""
+    sources = list(dict.fromkeys(arrow["source"] for arrow in arrows))
+    rows = [
+        (
+            arrow["kind"],
+            _at(arrow) + (f", {arrow['setting']}" if arrow["setting"] else ""),
+            _dataset(arrow),
+            _cost_change(arrow),
+            _share(arrow["before"]["top1"]),
+            _share(arrow["after"]["top1"]),
+            _points_of(arrow["difference"]),
+            _where(arrow, sources),
+        )
+        for arrow in arrows
+    ]
+    head = ("KIND", "NETWORK", "DATA", "COST", "BEFORE", "AFTER", "POINTS", "")
+    lines = ["what is made of a network, as reported: cited, not measured here", *_table((head, *rows))]
+    return "\n".join([*lines, *_sources(sources), *_remarks(arrows)])
+
+
+def _at(item: Document) -> str:
+    return item["network"] + (f"@{item['resolution']}" if item["resolution"] else "")
+
+
+def _dataset(item: Document) -> str:
+    return str(item["dataset"])
+
+
+def _share(top1: float | None) -> str:
+    return "-" if top1 is None else f"{top1:.2%}"
+
+
+def _points_of(difference: float | None) -> str:
+    """Write a difference of accuracies in points, its sign in front."""
+    if difference is None:
+        return "-"
+    sign = "+" if difference >= 0 else "\N{MINUS SIGN}"
+    return f"{sign}{100 * abs(difference):.2f}"
+
+
+def _cost_change(arrow: Document) -> str:
+    """Write what happens to the cost: free, MACs before and after, or their ratio."""
+    if arrow["free"]:
+        return "free"
+    if arrow["macs_ratio"] is not None:
+        return f"{significant(arrow['macs_ratio'], 3)} of the MACs"
+    before, after = arrow["before"]["macs"], arrow["after"]["macs"]
+    return "not told" if before is None or after is None else f"{_macs(before)} to {_macs(after)}"
+
+
+def _where(item: Document, sources: Sequence[str]) -> str:
+    derived = "derived " if item["status"] == "derived" else ""
+    return f"{derived}[{sources.index(item['source']) + 1}]"
+
+
+def _sources(sources: Sequence[str]) -> list[str]:
+    return _labelled([(f"[{number}]", source) for number, source in enumerate(sources, 1)], 5)
+
+
+def _remarks(items: Sequence[Document]) -> list[str]:
+    """Return how figures were counted and what else is told: a remark once, its networks in front."""
+    remarks: dict[str, list[str]] = {}
+    for item in items:
+        told = "; ".join(text for text in (item.get("convention"), item["note"]) if text)
+        if told:
+            names = remarks.setdefault(told, [])
+            names += [item["network"]] * (item["network"] not in names)
+    return _labelled([(f"{_named(names)}:", f" {told}") for told, names in remarks.items()], 0)

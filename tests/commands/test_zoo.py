@@ -153,6 +153,59 @@ def test_every_system_is_shown(explorer_here) -> None:
         assert f"{system.name} ({key})" in " ".join(text.split())
 
 
+def test_points_and_arrows_are_cited_with_their_sources(explorer_here) -> None:
+    document = json.loads(explorer_here("zoo", "show", "manas", "--json").out)
+    text = explorer_here("zoo", "show", "manas").out
+    first = document["cited"][0]
+
+    assert (first["system"], first["network"], first["dataset"]) == ("manas", "MANAS (8 cells)", "cifar10")
+    assert (first["parameters"], first["macs"], first["top1"]) == (1_600_000, None, 0.9695)
+    assert (first["search_cost"], first["status"]) == (0.8, "seen")
+    assert first["source"] == "conference submission of arXiv 1909.01051, Table 1"
+    assert (document["arrows"], document["no_points_because"]) == ([], [])
+    for words in (
+        "cited, not counted here",
+        "MANAS-LS (20 cells)@32",
+        "2.8 GPU-days",
+        "[2]  conference submission",
+    ):
+        assert words in text
+
+
+def test_arrows_tell_what_is_free_and_what_is_paid(explorer_here) -> None:
+    free = json.loads(explorer_here("zoo", "show", "meal-v2", "--json").out)["arrows"][0]
+    assert (free["kind"], free["free"], free["before"]["top1"]) == ("distil", True, 0.6976)
+    assert free["after"] == {"parameters": None, "macs": None, "top1": 0.7319}
+    assert free["difference"] == pytest.approx(0.0343)
+    text = explorer_here("zoo", "show", "meal-v2").out
+    assert "distil ResNet-18 imagenet free 69.76% 73.19% +3.43 [1]" in " ".join(text.split())
+    paid = " ".join(explorer_here("zoo", "show", "knapsack-pruning").out.split())
+    assert "8.08 GMACs to 3.48 GMACs 82.18% 80.81% \N{MINUS SIGN}1.37 [3]" in paid
+    assert "0.540 of the MACs 77.30% 75.50% \N{MINUS SIGN}1.80 derived [1]" in paid
+    assert "not told 91.25% 92.60% +1.35" in " ".join(
+        explorer_here("zoo", "show", "ssl-structured-sparsity").out.split()
+    )
+
+
+def test_a_system_of_which_nothing_is_cited_says_why(explorer_here) -> None:
+    document = json.loads(explorer_here("zoo", "show", "hw-aware-nas-survey", "--json").out)
+
+    assert (document["cited"], document["arrows"]) == ([], [])
+    assert document["no_points_because"] == [
+        {"system": "hw-aware-nas-survey", "reason": "a survey: no network of its own"}
+    ]
+    assert "nothing cited: a survey" in explorer_here("zoo", "show", "hw-aware-nas-survey").out
+
+
+def test_the_list_tells_how_much_is_cited(explorer_here) -> None:
+    listed = json.loads(explorer_here("zoo", "list", "--json").out)["systems"]
+    counts = {system["key"]: system["cited"] for system in listed}
+
+    assert counts["manas"] == {"points": 6, "arrows": 0}
+    assert counts["ssl-structured-sparsity"] == {"points": 0, "arrows": 1}
+    assert counts["wide-resnet"] == {"points": 0, "arrows": 0}
+
+
 def test_a_search_space_is_shown_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     space = types.SimpleNamespace(
         name="tiny",
