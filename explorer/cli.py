@@ -18,12 +18,13 @@ from explorer.errors import ExplorerError, unknown_name
 
 _COMMANDS: dict[str, str] = {
     "quickstart": "The main job, end to end, on data that ships: train, profile, choose, report, build.",
-    "zoo": "Model families: what can be built, with which knobs.",
+    "zoo": "Systems, model families, search spaces and scaling rules.",
     "count": "What a model costs: MACs, operations, parameters, memory; and what was not counted.",
     "profile": "Count and time models on this machine, and store the figures.",
     "devices": "What is known of devices, and what an hour of them costs.",
     "train": "Train members and store their predictions and training cost.",
-    "import": "Bring in what was made elsewhere: predictions of other people's models.",
+    "compress": "Smaller or merged members: prune, merge weights; what it saves and what it costs.",
+    "import": "Bring in what was made elsewhere: predictions, published accuracies and costs.",
     "study": "Whole studies: many scales and seeds of a family, by a measured plan.",
     "front": "The exact Pareto front over single, ensemble and cascade.",
     "advise": "The answer to a budget or a target, with the evidence.",

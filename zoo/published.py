@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+PARAMETERS_TOLERANCE, MACS_TOLERANCE = 0.01, 0.03
+"""Shares by which a count may be off what was published, beyond its rounding, and still agree."""
+
 
 class Status(StrEnum):
     """How a figure got here. Figures merely recalled are not kept at all."""
@@ -43,3 +46,20 @@ class Published:
     """How the source counts, where that is not plain."""
     departs: str = ""
     """Why the count here is not within 1 % (parameters) or 3 % (MACs); empty where it is. A test pins it."""
+
+    def off(self, parameters: int, macs: int) -> dict[str, float]:
+        """Return by what share a count is off this row, where that is beyond tolerance and rounding.
+
+        Args:
+            parameters: counted.
+            macs: counted, of one example.
+        """
+        compared = (
+            ("parameters", parameters, self.parameters, self.parameters_rounding, PARAMETERS_TOLERANCE),
+            ("macs", macs, self.macs, self.macs_rounding, MACS_TOLERANCE),
+        )
+        return {
+            what: here / there - 1
+            for what, here, there, rounding, tolerance in compared
+            if there is not None and abs(here - there) > tolerance * there + rounding
+        }

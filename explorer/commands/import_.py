@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from explorer.commands import import_timm
+from explorer.commands import import_catalogue, import_timm
 from explorer.commands.common import json_option, open_store, print_json, store_option
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
@@ -21,6 +21,7 @@ def command() -> None:
 
 
 command.add_command(import_timm.command)
+command.add_command(import_catalogue.command)
 
 
 @command.command("predictions")

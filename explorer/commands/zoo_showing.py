@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from zoo.published import Published
     from zoo.supernets import SearchSpace
 
-PARAMETERS_TOLERANCE, MACS_TOLERANCE = 0.01, 0.03
-"""Beyond this share and the rounding of the source, a count departs from what was published."""
 _QUIET_SECONDS = 3.0
 """Counting longer than this says on stderr how far it is."""
 _LARGE_NATIVE, _SMALL_NATIVE = 224, 32
@@ -182,20 +180,35 @@ def _figures_document(figures: "Figures") -> dict[str, float | None]:
 
 
 def _networks(found: "Found", families: Sequence["Family"]) -> list[_Network]:
-    """Return what was published of the families; of one network, only its rows, and always itself."""
+    """Return what was published of the families, and an example of each that has nothing published.
+
+    Of one network only its rows, or itself.
+    """
+    if found.family is None or found.variant is None:
+        return [network for family in families for network in _published(family) or [_example(family)]]
+    rows = _published(found.family)
+    if found.is_network:
+        rows = [network for network in rows if _same(network.model, found.variant)]
+    return rows or [_example(found.family, found.variant)]
+
+
+def _published(family: "Family") -> list[_Network]:
+    return [_Network(family, row.model, row.resolution, row) for row in family.published]
+
+
+def _same(model: str, variant: str) -> bool:
     import zoo
 
-    rows = [
-        _Network(family, row.model, row.resolution, row) for family in families for row in family.published
-    ]
-    if found.family is None or found.variant is None:
-        return rows
-    if found.is_network:
-        rows = [network for network in rows if zoo.canonical_name(network.model) == found.variant]
-    if rows:
-        return rows
-    native = _SMALL_NATIVE if found.family.classes < zoo.registry.IMAGENET_CLASSES else _LARGE_NATIVE
-    return [_Network(found.family, found.variant, zoo.default_resolution(found.variant, native))]
+    return zoo.canonical_name(model) == variant
+
+
+def _example(family: "Family", variant: str = "") -> _Network:
+    """Return ``variant``, or the family's example, at the size of the images that the family is made for."""
+    import zoo
+
+    model = variant or family.example
+    native = _SMALL_NATIVE if family.classes < zoo.registry.IMAGENET_CLASSES else _LARGE_NATIVE
+    return _Network(family, model, zoo.default_resolution(model, native))
 
 
 def _count_all(networks: Sequence[_Network]) -> list[dict[str, Any]]:
@@ -250,27 +263,9 @@ def _row(network: _Network, here: dict[str, Any] | None) -> dict[str, Any]:
         "resolution": network.resolution,
         "here": here,
         "published": published,
-        "departs": {} if row is None or here is None else departures(row, here["parameters"], here["macs"]),
+        "departs": {} if row is None or here is None else row.off(here["parameters"], here["macs"]),
         "why": (row.departs or None) if row else None,
     }
-
-
-def departures(row: "Published", parameters: int, macs: int) -> dict[str, float]:
-    """Return by how much a count is off what was published, as a share, where it is off beyond rounding.
-
-    Args:
-        row: the published figures; one it lacks is not compared.
-        parameters: counted here.
-        macs: counted here, of one example.
-    """
-    found = {}
-    for what, here, there, rounding, tolerance in (
-        ("parameters", parameters, row.parameters, row.parameters_rounding, PARAMETERS_TOLERANCE),
-        ("macs", macs, row.macs, row.macs_rounding, MACS_TOLERANCE),
-    ):
-        if there is not None and abs(here - there) > tolerance * there + rounding:
-            found[what] = here / there - 1
-    return found
 
 
 def _family_document(family: "Family") -> dict[str, Any]:

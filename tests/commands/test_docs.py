@@ -32,6 +32,7 @@ DATA_KEYED = frozenset(
     {"points_by_kind", "searched", "best_of_kind", "uncounted", "macs_by_operator", "macs_by_module"}
     | {"conventions", "knobs", "counts", "operators", "costs", "select_costs", "worst_costs"}
     | {"scores", "differences", "higher_is_better", "shares_of_draws"}
+    | {"departs", "parts", "published", "difference", "accuracies", "by", "joined", "summary"}
 )
 
 
@@ -58,6 +59,12 @@ DATA_KEYED = frozenset(
         ("count", ("count", "mean(wrn10-0.5@8#0, wrn10-0.5@8#1)")),
         ("zoo list", ("zoo", "list")),
         ("zoo show", ("zoo", "show", "wrn16-4")),
+        ("zoo show", ("zoo", "show", "hardnet")),
+        ("zoo scale --phi", ("zoo", "scale", "tinynet")),
+        ("zoo scale --budget", ("zoo", "scale", "wrn10-1", "--budget", "macs<=20M", "--rule", "width")),
+        ("zoo space", ("zoo", "space")),
+        ("zoo space NAME", ("zoo", "space", "nasbench201", "--sample", "1")),
+        ("claims", ("claims", "dpn")),
         ("db info", ("db", "info")),
         ("db check", ("db", "check")),
     ],

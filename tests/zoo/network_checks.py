@@ -12,8 +12,6 @@ from explorer.accounting import count
 from explorer.measure.trace import build_on_meta, trace_model
 from zoo.published import Published
 
-PARAMETERS_TOLERANCE, MACS_TOLERANCE = 0.01, 0.03
-
 
 def counted(
     name: str, resolution: int | None = None, *, channels: int = 3, classes: int | None = None
@@ -31,15 +29,7 @@ def counted(
 
 def departures(row: Published) -> dict[str, float]:
     """Return count over published minus 1 where it is beyond tolerance and rounding, by quantity."""
-    parameters, macs = counted(row.model, row.resolution, channels=row.channels, classes=row.classes)
-    found = {}
-    for what, here, there, rounding, tolerance in (
-        ("parameters", parameters, row.parameters, row.parameters_rounding, PARAMETERS_TOLERANCE),
-        ("macs", macs, row.macs, row.macs_rounding, MACS_TOLERANCE),
-    ):
-        if there is not None and abs(here - there) > tolerance * there + rounding:
-            found[what] = here / there - 1
-    return found
+    return row.off(*counted(row.model, row.resolution, channels=row.channels, classes=row.classes))
 
 
 def check_trains(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import zoo
-from tests.zoo.network_checks import MACS_TOLERANCE, PARAMETERS_TOLERANCE, counted
+from tests.zoo.network_checks import counted
 from zoo.families.timm_bridge import declare_torchvision_ops
 from zoo.published import Published
 from zoo.registry import Family, ZooError
@@ -106,12 +106,7 @@ def published_of(model: str) -> tuple[Published, ...]:
 def test_published_costs(model: str) -> None:
     for row in published_of(model):
         parameters, macs = cost(row.model, row.resolution)
-        departs = False
-        for here, there, rounding, tolerance in (
-            (parameters, row.parameters, row.parameters_rounding, PARAMETERS_TOLERANCE),
-            (macs, row.macs, row.macs_rounding, MACS_TOLERANCE),
-        ):
-            departs |= there is not None and abs(here - there) > tolerance * there + rounding
+        departs = bool(row.off(parameters, macs))
         assert departs == bool(row.departs), (row.model, row.source, parameters, macs)
         if departs:
             assert (parameters, macs) == PINNED[row.model, row.resolution]
