@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from zoo.knobs import shortest
@@ -104,7 +105,8 @@ def _text(value: Any) -> str:
         return f"_{value}"
     if isinstance(value, tuple):
         return "+".join(_text(one) for one in value)
-    return shortest(value)
+    # no exponent: its minus would part the name
+    return format(Decimal(shortest(value)), "f")
 
 
 def _read_int(text: str) -> int:

@@ -63,6 +63,8 @@ class Family:
     """What was published of them."""
     classes: int = SMALL_CLASSES
     """Outputs when nobody says: of the data set the family is made for."""
+    channels: int = 3
+    """Channels of its input when nobody says: 3 of colour; 1 where words or spectra stand in for images."""
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -99,6 +101,8 @@ def build(
     Raises:
         ZooError: no such name, or a knob, channel or class number that cannot be.
     """
+    if resolution is not None and name in _FAMILIES and "resolution" in _FAMILIES[name].knobs:
+        knobs = {**knobs, "resolution": resolution}  # a knob of the family too: it sees images of that size
     family, config = _resolve(name, knobs)
     for what, number in (("in_channels", in_channels), ("num_classes", num_classes)):
         if number < 1:

@@ -12,8 +12,14 @@ CONVENTIONS = "macs, 2xmacs, pycls, fvcore, torch, timm, mmpretrain, mmpretrain-
 
 @click.command("count", short_help="What a model costs, and what was not counted.")
 @click.argument("model", required=False)
-@click.option("--channels", default=3, show_default=True, type=click.IntRange(min=1), help="Input channels.")
-@click.option("--classes", type=click.IntRange(min=1), help="Outputs.  [default: 10; timm: 1000]")
+@click.option(
+    "--channels", type=click.IntRange(min=1), help="Input channels.  [default: 3; of text and speech 1]"
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(min=1),
+    help="Outputs.  [default: of the data set it is made for: 10, 1000]",
+)
 @click.option(
     "--batch", default=1, show_default=True, type=click.IntRange(min=1), help="Examples in the pass."
 )
@@ -51,7 +57,7 @@ CONVENTIONS = "macs, 2xmacs, pycls, fvcore, torch, timm, mmpretrain, mmpretrain-
 @json_option
 def command(
     model: str | None,
-    channels: int,
+    channels: int | None,
     classes: int | None,
     batch: int,
     by: str | None,

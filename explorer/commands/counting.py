@@ -29,7 +29,7 @@ class Ask:
     strict: bool
 
 
-def count_one(model: str, channels: int, classes: int | None, ask: Ask, as_json: bool) -> None:
+def count_one(model: str, channels: int | None, classes: int | None, ask: Ask, as_json: bool) -> None:
     """Count one model and print what was asked for."""
     from explorer.accounting import count
     from explorer.accounting.other_counters import COUNTED_BY, as_counted_by
@@ -53,7 +53,7 @@ def count_one(model: str, channels: int, classes: int | None, ask: Ask, as_json:
         )
     trace = trace_model(network, shape)
     cost = count(trace, strict=ask.strict)
-    document = count_document(found.model, cost, channels=channels, classes=found.classes or 0)
+    document = count_document(found.model, cost, channels=found.channels, classes=found.classes or 0)
     movement = layout.movement(trace)
     document |= layout.movement_document(movement)
     parts = [count_text(found.model, cost), layout.movement_text(movement)]
@@ -83,7 +83,7 @@ def count_one(model: str, channels: int, classes: int | None, ask: Ask, as_json:
 
 def count_sweep(
     model: str,
-    channels: int,
+    channels: int | None,
     classes: int | None,
     resolutions: str | None,
     batches: str | None,
@@ -92,7 +92,7 @@ def count_sweep(
     """Count one model over resolutions and batches."""
     from explorer.report.terminal import table
     from explorer.report.text import format_count
-    from explorer.run.countable import NATIVE, default_classes
+    from explorer.run.countable import NATIVE, default_channels, default_classes
     from explorer.run.sweep import sweep_model
     from zoo import default_resolution
 
@@ -102,7 +102,7 @@ def count_sweep(
         spec,
         _numbers(resolutions) if resolutions else [own],
         _numbers(batches) if batches else [1],
-        channels=channels,
+        channels=channels or default_channels(spec),
         classes=classes or default_classes(spec),
     )
     if as_json:
@@ -128,19 +128,19 @@ def count_sweep(
 
 
 def count_design(
-    text: str, channels: int, classes: int | None, reached: str | None, placement: str, as_json: bool
+    text: str, channels: int | None, classes: int | None, reached: str | None, placement: str, as_json: bool
 ) -> None:
     """Count a design from its members: mean, 99th percentile and worst case."""
     from explorer.accounting.design import design_cost
     from explorer.report.counting import design_document, design_text
     from explorer.run.costs import count_zoo_model
-    from explorer.run.countable import default_classes
+    from explorer.run.countable import default_channels, default_classes
 
     design = parse_design(text)
     costs = {}
     for model in dict.fromkeys(member.model for member in design.members):
         outputs = classes or default_classes(model)
-        costs[model] = count_zoo_model(model, channels=channels, classes=outputs)
+        costs[model] = count_zoo_model(model, channels=channels or default_channels(model), classes=outputs)
     missing = sorted({op for cost in costs.values() for op in cost.uncounted})
     if missing:
         raise UncountedError(f"members of {text} run operators without a formula: {', '.join(missing)}")

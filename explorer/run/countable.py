@@ -12,6 +12,7 @@ from explorer.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
+COLOUR_CHANNELS = 3
 NATIVE = 32
 """Image size that small-image families are counted at when none is given."""
 
@@ -35,13 +36,13 @@ class Countable:
         return (batch, self.channels, side, side)
 
 
-def countable(model: ModelSpec, *, channels: int = 3, classes: int | None = None) -> Countable:
+def countable(model: ModelSpec, *, channels: int | None = None, classes: int | None = None) -> Countable:
     """Build ``model`` on the meta device: no weights are allocated.
 
     Args:
         model: a zoo name, ``timm:NAME``, or ``package.module:function`` that returns an ``nn.Module``;
             that one is imported from the working directory or what is installed, and needs a resolution.
-        channels: input channels.
+        channels: of the input; by default what the family is made for, 3 for a person's own function.
         classes: outputs; default 10, for timm 1,000.
 
     Raises:
@@ -49,19 +50,20 @@ def countable(model: ModelSpec, *, channels: int = 3, classes: int | None = None
         ZooError: the zoo refuses the name or a knob.
     """
     if is_own_function(model):
-        return _own(model, channels)
+        return _own(model, channels or COLOUR_CHANNELS)
     from explorer.measure.trace import build_on_meta
     from zoo import build, canonical_name, default_resolution
 
     resolution = model.resolution or default_resolution(model.name, NATIVE)
     spec = ModelSpec(canonical_name(model.name), resolution)
     outputs = classes or default_classes(spec)
+    inputs = channels or default_channels(spec)
 
     def make() -> "nn.Module":
-        return build(spec.name, in_channels=channels, num_classes=outputs, resolution=resolution)
+        return build(spec.name, in_channels=inputs, num_classes=outputs, resolution=resolution)
 
     network, note = build_on_meta(make)
-    return Countable(model=spec, network=network, channels=channels, classes=outputs, note=note)
+    return Countable(model=spec, network=network, channels=inputs, classes=outputs, note=note)
 
 
 def default_classes(model: ModelSpec) -> int:
@@ -69,6 +71,13 @@ def default_classes(model: ModelSpec) -> int:
     from zoo import family_of
 
     return family_of(model.name).classes
+
+
+def default_channels(model: ModelSpec) -> int:
+    """Return how many input channels a model is counted with when nobody says."""
+    from zoo import family_of
+
+    return family_of(model.name).channels
 
 
 def is_own_function(model: ModelSpec) -> bool:

@@ -164,4 +164,5 @@ def as_family(space: SearchSpace) -> Family:
         variants={name: Subnetwork(subnetwork=name) for name in space.published},
         published=space.figures,
         classes=space.classes,
+        channels=space.channels,
     )
