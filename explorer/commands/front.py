@@ -1,12 +1,16 @@
 """`explorer front`: the exact Pareto front over single, ensemble and cascade, over one or several costs."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from explorer.commands.common import dataset_option, json_option, open_store, print_json, store_option
-from explorer.commands.front_published import front_published, published_options, wants_published
+from explorer.commands.front_published import (
+    PublishedArguments,
+    front_published,
+    published_options,
+    wants_published,
+)
 from explorer.commands.searching import SearchArguments, search_options
 from explorer.convention import CostAxis
 from explorer.errors import UsageError
@@ -15,12 +19,6 @@ if TYPE_CHECKING:
     from explorer.store import Store
 
 _RESAMPLES = 1_000
-
-
-def _with_published(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(published_options):
-        function = option(function)
-    return function
 
 
 @click.command("front", short_help="The exact Pareto front over single, ensemble and cascade.")
@@ -46,7 +44,7 @@ def _with_published(function: Callable[..., Any]) -> Callable[..., Any]:
     type=click.IntRange(min=100),
     help=f"Test sets drawn again for --how-sure.  [default: {_RESAMPLES}]",
 )
-@_with_published
+@published_options
 @search_options
 @store_option
 @json_option
@@ -56,9 +54,7 @@ def command(
     every: bool,
     how_sure: bool,
     resamples: int | None,
-    published: bool,
-    test_set: str | None,
-    predicted_ensembles: int | None,
+    published_arguments: PublishedArguments,
     search_arguments: SearchArguments,
     store_url: str | None,
     as_json: bool,
@@ -70,8 +66,9 @@ def command(
     is as good in all of them and in accuracy, and better in one: e.g. `explorer front --dataset digits
     --cost macs --cost parameters`.
 
-    Of a data set with published figures alone (`explorer import timm`) it is the front over those: single
-    models, marked `published`, e.g. `explorer front --dataset imagenet --cost latency@rtx4090`.
+    Of a data set with published figures alone (`explorer import timm`, `explorer import catalogue`) it is
+    the front over those: single models, marked `published`, e.g. `explorer front --dataset imagenet --cost
+    latency@rtx4090`. With --group fronts stand side by side: supernets' sub-networks, networks, timm's.
     """
     axes = [CostAxis.parse(cost) for cost in costs]
     if resamples is not None and not how_sure:
@@ -79,9 +76,9 @@ def command(
     if how_sure and len(axes) > 1:
         raise UsageError(f"--how-sure takes one --cost, got {len(axes)}: {', '.join(map(str, axes))}")
     with open_store(store_url) as store:
-        if wants_published(store, dataset, published, test_set, predicted_ensembles):
-            asked = (test_set, predicted_ensembles, every)
-            _show(as_json, *front_published(store, dataset, costs, search_arguments, asked))
+        if wants_published(store, dataset, published_arguments):
+            answer = front_published(store, dataset, costs, search_arguments, published_arguments, every)
+            _show(as_json, *answer)
         elif len(axes) > 1:
             _show(as_json, *_several(search_arguments, store, dataset, axes, every))
         else:

@@ -3,28 +3,34 @@
 from collections.abc import Mapping, Sequence
 
 from explorer.analysis.published.ensembles import PredictedEnsemble, PredictedEnsembles
-from explorer.analysis.published.front import CostJoin, PublishedFront
-from explorer.analysis.published.library import ChosenCost, table_batches
-from explorer.analysis.published.points import PublishedPoint, Share
+from explorer.analysis.published.front import CostJoin, PublishedFront, origin_of
+from explorer.analysis.published.points import PublishedPoint
 from explorer.analysis.published.recipes import FreeAccuracy
-from explorer.convention import Basis, CostAxis, cost_kind
-from explorer.record import CostFigure
-from explorer.report.documents import SCHEMA_VERSION, Document, axis_document, cost_document
+from explorer.convention import Basis, CostAxis
+from explorer.data.catalogue import CATALOGUE, CatalogueTable
+from explorer.report.documents import SCHEMA_VERSION, Document, axis_document
+from explorer.report.published_groups import groups_document, groups_text, reached_document
+from explorer.report.published_parts import (
+    PREDICTED,
+    axis_text,
+    basis_text,
+    ensemble_document,
+    ensemble_name,
+    interval_text,
+    share_text,
+    single_document,
+)
 from explorer.report.terminal import spread, table
 from explorer.report.text import (
     ARROW,
-    TIMES,
     format_amount,
-    format_axis,
     format_count,
     format_points,
-    format_share,
     share_decimals,
     significant,
 )
 
 RECIPES_TOLD = 5
-PREDICTED = "predicted"
 _TITLES = {"imagenet-a": "A", "imagenet-r": "R", "imagenet-real": "ReaL", "imagenet-sketch": "Sketch"}
 _TITLES |= {"imagenet-v2": "V2"}
 """Short names of test sets, for columns."""
@@ -41,11 +47,13 @@ def published_document(front: PublishedFront) -> Document:
         "accuracy_on": _test_set(front),
         **({"costs": [_axis(front, place) for place in range(len(axes))]} if several else {}),
         **({} if several else {"cost": _axis(front, 0)}),
-        "points": [_point(point, axes) for point in front.points],
+        "points": [single_document(point, axes) for point in front.points],
         "searched": {"single": len(front.models)},
         "joined": [_join(found, front.scored) for found in front.joins],
         "recipes": [_recipe(found) for found in front.recipes],
         "predicted_ensembles": None if front.predicted is None else _predicted(front.predicted, axes),
+        "groups": groups_document(front, axes),
+        "reached": reached_document(front, axes),
         "tables": [_table(front, name) for name in _used(front)],
         "there_are": {"accuracies": list(front.library.accuracies), "costs": list(front.library.axes())},
         "notes": list(front.notes),
@@ -54,15 +62,35 @@ def published_document(front: PublishedFront) -> Document:
 
 
 def published_text(front: PublishedFront, *, every: bool = False) -> str:
-    """Write the front, cheapest first, then predicted ensembles and free accuracy.
+    """Write the front, cheapest first, then predicted ensembles and free accuracy; or its groups.
 
     Args:
         front: what `explorer.analysis.published.front.published_front` found.
         every: show every point; otherwise a readable choice, and say so.
     """
     axes = [cost.axis for cost in front.costs]
+    against = " and ".join(axis_text(cost) for cost in front.costs)
+    if front.groups:
+        body = groups_text(front, axes[0], every=every)
+    else:
+        body = [*_front_text(front, axes, every=every), *_predicted_text(front, axes, every=every)]
+    return "\n".join(
+        (
+            f"front of {front.library.dataset}, published figures: accuracy on {front.table.test_set} "
+            f"against {against}",
+            f"{format_count(len(front.models))} of {format_count(front.scored)} published models have all "
+            "costs; single models only, nothing of this was measured here",
+            *body,
+            *_recipes_text(front),
+        )
+    )
+
+
+def _front_text(front: PublishedFront, axes: Sequence[CostAxis], *, every: bool) -> list[str]:
     shown = front.points if every else spread(front.points)
-    others = [name for name in front.library.accuracies if name != front.table.test_set]
+    others = [
+        name for name in front.library.accuracies if any(name in point.others for point in front.points)
+    ]
     header = (
         "kind",
         *(_short(axis, axes) for axis in axes),
@@ -70,64 +98,15 @@ def published_text(front: PublishedFront, *, every: bool = False) -> str:
         "accuracy",
         "95% interval",
         *(_TITLES.get(name, name) for name in others),
+        *(("from",) if len(front.origins) > 1 else ()),
         "model",
     )
     rows = [_row(point, axes, others, header) for point in shown]
-    against = " and ".join(_axis_text(cost) for cost in front.costs)
-    left = (f"{len(shown)} of {len(front.points)} points shown; --all or --json gives every one",)
-    return "\n".join(
-        (
-            f"front of {front.library.dataset}, published figures: accuracy on {front.table.test_set} "
-            f"against {against}",
-            f"{format_count(len(front.models))} of {format_count(front.scored)} published models have all "
-            "costs; single models only, nothing of this was measured here",
-            "",
-            table(header, rows),
-            *(left if len(shown) < len(front.points) else ()),
-            *_predicted_text(front, axes, every=every),
-            *_recipes_text(front),
-        )
-    )
+    left = f"{len(shown)} of {len(front.points)} points shown; --all or --json gives every one"
+    return ["", table(header, rows), *((left,) if len(shown) < len(front.points) else ())]
 
 
 # ---- pieces of the document -------------------------------------------------------------------
-
-
-def _share(share: Share, method: str = "wilson") -> Document:
-    return {
-        "value": share.value,
-        "low": share.low,
-        "high": share.high,
-        "n": share.n,
-        "method": None if share.low is None else method,
-    }
-
-
-def _costs(costs: Sequence[CostFigure], axes: Sequence[CostAxis]) -> Document:
-    if len(axes) == 1:
-        return {"cost": cost_document(costs[0])}
-    return {"costs": {str(axis): cost_document(cost) for axis, cost in zip(axes, costs, strict=True)}}
-
-
-def _point(point: PublishedPoint, axes: Sequence[CostAxis]) -> Document:
-    timed = next((row for row in point.timed if row is not None), None)
-    return {
-        "design": point.design,
-        "kind": "single",
-        "basis": str(Basis.PUBLISHED),
-        "model": point.row.model,
-        "architecture": point.row.architecture,
-        "tag": point.row.tag,
-        "resolution": point.row.resolution,
-        "accuracy": _share(point.accuracy),
-        "top5": point.row.top5,
-        **_costs(point.costs, axes),
-        "parameters": round(point.row.params * 1e6),
-        "batch": None if timed is None else timed.batch,
-        "throughput_per_s": None if timed is None else timed.batch / timed.seconds,
-        "joined_by": [None if by is None else str(by) for by in point.joined_by],
-        "accuracies": {name: _share(share) for name, share in point.others.items()},
-    }
 
 
 def _test_set(front: PublishedFront) -> Document:
@@ -150,6 +129,7 @@ def _join(found: CostJoin, scored: int) -> Document:
     return {
         "axis": str(found.cost.axis),
         "scored": scored,
+        "beside": found.beside,
         "by": {str(by): count for by, count in found.joined.items()},
         "left_out": [{"why": str(why), "models": list(names)} for why, names in found.left_out.items()],
     }
@@ -179,28 +159,11 @@ def _predicted(found: PredictedEnsembles, axes: Sequence[CostAxis]) -> Document:
         "networks": found.networks,
         "sources": list(found.sources),
         "points": [
-            _ensemble(point, axes) if isinstance(point, PredictedEnsemble) else _point(point, axes)
+            ensemble_document(point, axes)
+            if isinstance(point, PredictedEnsemble)
+            else single_document(point, axes)
             for point in found.points
         ],
-    }
-
-
-def _ensemble(point: PredictedEnsemble, axes: Sequence[CostAxis]) -> Document:
-    return {
-        "design": _ensemble_name(point),
-        "kind": "ensemble",
-        "basis": PREDICTED,
-        "members": point.members,
-        "of": point.base.design,
-        "accuracy": _share(point.accuracy, PREDICTED),
-        "extrapolated": bool(point.beyond),
-        "beyond": list(point.beyond),
-        **_costs(point.costs, axes),
-        "rival": None if point.rival is None else point.rival.design,
-        "gain": point.gain if point.rival else None,
-        "gain_low": point.low,
-        "gain_high": point.high,
-        "verdict": {True: "better", False: "worse", None: "cannot tell"}[point.better],
     }
 
 
@@ -210,27 +173,21 @@ def _table(front: PublishedFront, name: str) -> Document:
         "name": name,
         "kind": found.kind,
         "rows": len(found.table.rows),
-        "file_sha256": found.digest,
+        "file_sha256": None if isinstance(found.table, CatalogueTable) else found.digest,
+        "rows_sha256": found.digest if isinstance(found.table, CatalogueTable) else None,
         "source": found.source,
         "basis": str(Basis.PUBLISHED),
-        "status": "seen",
+        "status": None if isinstance(found.table, CatalogueTable) else "seen",
     }
 
 
 def _used(front: PublishedFront) -> list[str]:
     costs = [cost.table.name for cost in front.costs if cost.table is not None]
-    return list(dict.fromkeys((front.table.name, *costs)))
+    own = [CATALOGUE] if CATALOGUE in front.origins else []
+    return list(dict.fromkeys((front.table.name, *costs, *own)))
 
 
 # ---- pieces of the text -----------------------------------------------------------------------
-
-
-def _axis_text(cost: ChosenCost) -> str:
-    """Name an axis; a time whose calls differ from model to model is one of full calls."""
-    full = cost.table is not None and cost.batch is None and table_batches(cost.table)[-1] > 1
-    if full and cost.axis.kind.name == "latency":
-        return format_axis(CostAxis(cost_kind("time_per_example"), cost.axis.device))
-    return format_axis(cost.axis)
 
 
 def _short(axis: CostAxis, axes: Sequence[CostAxis]) -> str:
@@ -241,31 +198,17 @@ def _row(
     point: PublishedPoint, axes: Sequence[CostAxis], others: Sequence[str], header: Sequence[str]
 ) -> tuple[str, ...]:
     cells = [format_amount(cost.value, axis.kind) for cost, axis in zip(point.costs, axes, strict=True)]
-    if len(header) > len(axes) + len(others) + 4:
+    if "parameters" in header and len(cells) == header.index("parameters") - 1:
         cells.append(f"{significant(point.row.params)} M")
     return (
         str(Basis.PUBLISHED),
         *cells,
-        _value(point.accuracy),
-        _interval(point.accuracy),
-        *(_value(point.others[name]) if name in point.others else "" for name in others),
-        f"{point.row.model}@{point.row.resolution}",
+        share_text(point.accuracy),
+        interval_text(point.accuracy),
+        *(share_text(point.others[name]) if name in point.others else "" for name in others),
+        *((origin_of(point.row),) if "from" in header else ()),
+        point.name,
     )
-
-
-def _value(share: Share) -> str:
-    return format_share(share.value, share_decimals(share.n or 0))
-
-
-def _interval(share: Share) -> str:
-    if share.low is None or share.high is None:
-        return "not known"
-    decimals = share_decimals(share.n or 0)
-    return f"{format_share(share.low, decimals)} to {format_share(share.high, decimals)}"
-
-
-def _ensemble_name(point: PredictedEnsemble) -> str:
-    return f"{point.members}{TIMES}{point.base.row.model}@{point.base.row.resolution}"
 
 
 def _predicted_text(front: PublishedFront, axes: Sequence[CostAxis], *, every: bool) -> list[str]:
@@ -279,12 +222,12 @@ def _predicted_text(front: PublishedFront, axes: Sequence[CostAxis], *, every: b
     rows = [
         (
             "ensemble",
-            _basis(one),
+            basis_text(one),
             *(format_amount(cost.value, axis.kind) for cost, axis in zip(one.costs, axes, strict=True)),
-            _value(one.accuracy),
-            _interval(one.accuracy),
+            share_text(one.accuracy),
+            interval_text(one.accuracy),
             _gain(one),
-            _ensemble_name(one),
+            ensemble_name(one),
         )
         for one in shown
     ]
@@ -299,10 +242,6 @@ def _predicted_text(front: PublishedFront, axes: Sequence[CostAxis], *, every: b
         f"better than the best single as cheap; {within} of these are like the published ones",
         *(("", table(header, rows)) if rows else ()),
     ]
-
-
-def _basis(one: PredictedEnsemble) -> str:
-    return f"{PREDICTED}, beyond in {' and '.join(one.beyond)}" if one.beyond else PREDICTED
 
 
 def _gain(one: PredictedEnsemble) -> str:
@@ -329,7 +268,7 @@ def _recipes_text(front: PublishedFront) -> list[str]:
         data = f", both with {', '.join(found.data)}" if found.data else ""
         lines.append(
             f"  {format_points(found.gain, decimals)} points: {found.after.row.architecture}"
-            f"@{found.after.row.resolution} {found.before.row.tag} {_value(found.before.accuracy)} {ARROW} "
-            f"{found.after.row.tag} {_value(found.after.accuracy)}{data}"
+            f"@{found.after.row.resolution} {found.before.row.tag} {share_text(found.before.accuracy)} "
+            f"{ARROW} {found.after.row.tag} {share_text(found.after.accuracy)}{data}"
         )
     return lines

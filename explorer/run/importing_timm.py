@@ -10,6 +10,7 @@ from pathlib import Path
 
 from explorer.analysis.published.joining import Join, JoinedBy, NotJoined, join
 from explorer.analysis.published.library import MAIN, workload_of
+from explorer.data.catalogue import CatalogueTable
 from explorer.data.timm_results import PREFIX, AccuracyTable, read_results_table
 from explorer.data.timm_tables import BenchmarkTable, read_benchmark_table
 from explorer.errors import InputDataError, UsageError
@@ -119,7 +120,8 @@ def store_timm(store: Store, read: TimmTables) -> ImportedTimm:
     Raises:
         StoreError: the store is locked, damaged or full.
     """
-    before = {one.name: one.digest for one in published_tables(store, read.dataset)}
+    there = published_tables(store, read.dataset)
+    before = {one.name: one.digest for one in there if not isinstance(one.table, CatalogueTable)}
     outcomes = put_published(store, read.tables)
     main = next(one.table for one in read.tables if one.name == Path(_MAIN_FILE).stem)
     assert isinstance(main, AccuracyTable), "its name says so"
@@ -143,6 +145,7 @@ def _imported(record: PublishedTable, outcome: PutOutcome, main: AccuracyTable) 
     table = record.table
     if isinstance(table, AccuracyTable):
         return ImportedTable(record=record, subject=table.test_set, outcome=outcome, join=None)
+    assert isinstance(table, BenchmarkTable), "timm has no others"
     joined = join(main.rows, table.rows)
     return ImportedTable(record=record, subject=str(workload_of(table)), outcome=outcome, join=joined)
 

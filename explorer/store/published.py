@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, select
 
+from explorer.data.catalogue import CatalogueRow, CatalogueTable
 from explorer.data.timm_results import AccuracyRow, AccuracyTable
 from explorer.data.timm_tables import BenchmarkRow, BenchmarkTable
 from explorer.errors import StoreError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from explorer.store.ledger import Store
 
 ACCURACY, COST = "accuracy", "cost"
+Table = AccuracyTable | CatalogueTable | BenchmarkTable
+_ROWS = {AccuracyTable: AccuracyRow, CatalogueTable: CatalogueRow, BenchmarkTable: BenchmarkRow}
 
 
 class PutOutcome(StrEnum):
@@ -37,10 +40,10 @@ class PublishedTable:
     dataset: str
     """Name under which it is asked for."""
     digest: str
-    """SHA-256 of the file."""
+    """SHA-256 of the file, or of the rows where there is none."""
     source: str
     """Who published it."""
-    table: AccuracyTable | BenchmarkTable
+    table: Table
 
     @property
     def name(self) -> str:
@@ -50,27 +53,37 @@ class PublishedTable:
     @property
     def kind(self) -> str:
         """``accuracy`` or ``cost``."""
-        return ACCURACY if isinstance(self.table, AccuracyTable) else COST
+        return COST if isinstance(self.table, BenchmarkTable) else ACCURACY
 
 
 def put_published(store: "Store", tables: Sequence[PublishedTable]) -> dict[str, PutOutcome]:
-    """Write tables, all of them or none, and return by name what became of each.
+    """Write tables of one data set, all of them or none, and return by name what became of each.
 
     Raises:
         InputDataError: a figure that is not finite.
         StoreError: the store is locked, damaged or full.
     """
-    made = {table.name: _row(table) for table in tables}
-    outcomes = {}
+    named = {table.name: table for table in tables}
+    return dict(zip(named, put_tables(store, tuple(named.values())), strict=True))
+
+
+def put_tables(store: "Store", tables: Sequence[PublishedTable]) -> tuple[PutOutcome, ...]:
+    """Write tables of any data sets, all of them or none, and return what became of each, in order.
+
+    Raises:
+        InputDataError: a figure that is not finite.
+        StoreError: the store is locked, damaged or full.
+    """
+    outcomes = []
     with writing(store._engine) as connection:
-        for name, row in made.items():
+        for row in [_row(table) for table in tables]:
             old = current_row(connection, row)
             if old is not None and old["content"] == row.content:
-                outcomes[name] = PutOutcome.THERE
+                outcomes.append(PutOutcome.THERE)
                 continue
             replace_row(connection, row, old)
-            outcomes[name] = PutOutcome.ADDED if old is None else PutOutcome.REPLACED
-    return outcomes
+            outcomes.append(PutOutcome.ADDED if old is None else PutOutcome.REPLACED)
+    return tuple(outcomes)
 
 
 def published_tables(store: "Store", dataset: str | None = None) -> tuple[PublishedTable, ...]:
@@ -123,10 +136,9 @@ def _row(record: PublishedTable) -> NewRow:
     )
 
 
-def _document(table: AccuracyTable | BenchmarkTable) -> dict[str, object]:
+def _document(table: Table) -> dict[str, object]:
     """Lay a table out: rows as lists, for there are thousands of them."""
-    accuracy = isinstance(table, AccuracyTable)
-    columns = [field.name for field in fields(AccuracyRow if accuracy else BenchmarkRow)]
+    columns = [field.name for field in fields(_ROWS[type(table)])]
     head = {
         field.name: getattr(table, field.name)
         for field in fields(table)
@@ -141,7 +153,7 @@ def _document(table: AccuracyTable | BenchmarkTable) -> dict[str, object]:
 
 
 def _table(row: RowMapping) -> PublishedTable:
-    kinds: dict[str, Callable[[str, Mapping[str, Any]], AccuracyTable | BenchmarkTable]] = {
+    kinds: dict[str, Callable[[str, Mapping[str, Any]], Table]] = {
         ACCURACY: _accuracies,
         COST: _costs,
     }
@@ -152,7 +164,16 @@ def _table(row: RowMapping) -> PublishedTable:
     return PublishedTable(dataset=row["dataset"], digest=row["digest"], source=row["source"], table=table)
 
 
-def _accuracies(name: str, document: Mapping[str, Any]) -> AccuracyTable:
+def _accuracies(name: str, document: Mapping[str, Any]) -> AccuracyTable | CatalogueTable:
+    if "counted_by" in document:
+        return CatalogueTable(
+            name=name,
+            test_set=document["test_set"],
+            examples=document["examples"],
+            counted_by=document["counted_by"],
+            rows=tuple(CatalogueRow(**row) for row in _rows(document)),
+            notes=tuple(document["notes"]),
+        )
     return AccuracyTable(
         name=name,
         test_set=document["test_set"],

@@ -20,8 +20,9 @@ from explorer.analysis.search.pareto import nondominated
 from explorer.convention import Basis, Composition, CostKind
 from explorer.record import CostFigure
 
-ERROR, DATA = "error", "training data"
-"""Beyond the published: its error or number of members; what it learned from besides its own images."""
+ERROR, DATA, UNKNOWN = "error", "training data", "training not stated"
+"""Beyond the published: its error or number of members; what it learned from besides its own images, where
+that is known, or that it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,8 @@ class PredictedEnsemble:
     """The interval holds the spread between published ensembles; ``n`` is that of the model."""
     costs: tuple[CostFigure, ...]
     beyond: tuple[str, ...]
-    """In what the model is unlike the published ensembles: `ERROR`, `DATA`; empty: in nothing."""
+    """In what the model is unlike the published ensembles, or may be: `ERROR`, `DATA`, `UNKNOWN`; empty: in
+    nothing."""
     rival: PublishedPoint | None = None
     """The most accurate single that costs no more; None: there is none as cheap."""
     gain: float = 0.0
@@ -85,7 +87,7 @@ def predict_ensembles(
     Raises:
         UsageError: fewer than one member.
     """
-    made = [_ensemble(model, members, kinds) for model in front for members in range(2, most + 1)]
+    made = all_ensembles(front, kinds, most)
     both: list[PublishedPoint | PredictedEnsemble] = [*front, *made]
     table = np.array([[*(cost.value for cost in one.costs), one.accuracy.value] for one in both])
     keep = nondominated(table, maximise=(*(False for _ in kinds), True))
@@ -95,10 +97,21 @@ def predict_ensembles(
     return PredictedEnsembles(
         most=most,
         predicted=len(made),
-        points=tuple(_with_rival(one, front) if isinstance(one, PredictedEnsemble) else one for one in kept),
+        points=tuple(with_rival(one, front) if isinstance(one, PredictedEnsemble) else one for one in kept),
         sources=example.sources,
         networks=example.networks,
     )
+
+
+def all_ensembles(
+    models: Sequence[PublishedPoint], kinds: Sequence[CostKind], most: int
+) -> list[PredictedEnsemble]:
+    """Predict ensembles of 2 to ``most`` of each model; rivals are not looked for.
+
+    Raises:
+        UsageError: fewer than one member.
+    """
+    return [_ensemble(model, members, kinds) for model in models for members in range(2, most + 1)]
 
 
 def _ensemble(model: PublishedPoint, members: int, kinds: Sequence[CostKind]) -> PredictedEnsemble:
@@ -122,12 +135,15 @@ def _ensemble(model: PublishedPoint, members: int, kinds: Sequence[CostKind]) ->
             for cost, kind in zip(model.costs, kinds, strict=True)
         ),
         # those published were trained from scratch, without a teacher: of others nothing is known
-        beyond=(*((ERROR,) if found.extrapolated else ()), *((DATA,) if _learned_elsewhere(model) else ())),
+        beyond=(*((ERROR,) if found.extrapolated else ()), *_unlike_in_training(model)),
     )
 
 
-def _learned_elsewhere(model: PublishedPoint) -> bool:
-    return training_data(model.row.tag) != ()
+def _unlike_in_training(model: PublishedPoint) -> tuple[str, ...]:
+    data = training_data(model.row.tag)
+    if data is None:
+        return (UNKNOWN,)
+    return (DATA,) if data else ()
 
 
 def _times(cost: CostFigure, members: int) -> CostFigure:
@@ -137,7 +153,8 @@ def _times(cost: CostFigure, members: int) -> CostFigure:
     )
 
 
-def _with_rival(one: PredictedEnsemble, front: Sequence[PublishedPoint]) -> PredictedEnsemble:
+def with_rival(one: PredictedEnsemble, front: Sequence[PublishedPoint]) -> PredictedEnsemble:
+    """Return the ensemble with the most accurate single of ``front`` that costs no more."""
     as_cheap = [
         point
         for point in front

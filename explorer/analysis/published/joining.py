@@ -33,6 +33,7 @@ class NotJoined(StrEnum):
     PARAMETERS = "another number of parameters: timed with another head"
     BATCH = "timed at another batch"
     FIGURE = "without this figure in the cost table"
+    CATALOGUE = "of the catalogue: macs and parameters are counted, times are not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

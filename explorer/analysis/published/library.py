@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from explorer.analysis.published.joining import Join, NotJoined, join
+from explorer.analysis.published.points import Scored
 from explorer.convention import COST_KINDS, Basis, CostAxis
+from explorer.data.catalogue import CatalogueRow, CatalogueTable
 from explorer.data.timm_results import PARAMS_ROUNDING, AccuracyRow, AccuracyTable
 from explorer.data.timm_tables import BenchmarkRow, BenchmarkTable
 from explorer.errors import UsageError, unknown_name
@@ -23,9 +25,12 @@ from explorer.workload import Precision, Runtime, Workload
 GIGA, MEGA = 1e9, 1e6
 MAIN = "imagenet"
 """Test set whose accuracies are taken where none is named."""
+COUNTED_HERE = "counted here, exact: convolutions, linear layers and products of matrices"
+"""How the catalogue's MACs came about."""
 _GMACS_ROUNDING = 0.005
 """Half of the last digit printed."""
 _PLAINEST = (Precision.AMP, Precision.FP32, Precision.TF32, Precision.BF16, Precision.FP16, Precision.INT8)
+Accuracies = AccuracyTable | CatalogueTable
 _BATCH = re.compile(r"b[0-9]+")
 _THREADS = re.compile(r"t[0-9]+")
 
@@ -38,18 +43,33 @@ class Library:
     tables: tuple[PublishedTable, ...]
 
     @property
-    def accuracies(self) -> dict[str, AccuracyTable]:
-        """Return test set -> table, the main one first."""
-        found = [one.table for one in self.tables if isinstance(one.table, AccuracyTable)]
+    def accuracies(self) -> dict[str, Accuracies]:
+        """Return test set -> table, the main one first; the catalogue's only where timm has none of it."""
+        found: list[Accuracies] = [one.table for one in self.tables if isinstance(one.table, AccuracyTable)]
+        theirs = {table.test_set for table in found}
+        found += [table for table in self.catalogues if table.test_set not in theirs]
         found.sort(key=lambda table: (table.test_set != MAIN, table.test_set))
         return {table.test_set: table for table in found}
+
+    @property
+    def catalogues(self) -> tuple[CatalogueTable, ...]:
+        """Return the tables of the zoo's own networks."""
+        return tuple(one.table for one in self.tables if isinstance(one.table, CatalogueTable))
+
+    def scored(self, test_set: str) -> tuple[Scored, ...]:
+        """Return the rows of a test set, of all tables; those copied from a table that is here stand once."""
+        table = self.accuracies[test_set]
+        own = [row for one in self.catalogues if one.test_set == test_set for row in one.rows]
+        if isinstance(table, CatalogueTable):
+            return tuple(own)
+        return (*table.rows, *(row for row in own if not row.of_timm))
 
     @property
     def benchmarks(self) -> tuple[BenchmarkTable, ...]:
         """Return the tables of costs, by name."""
         return tuple(one.table for one in self.tables if isinstance(one.table, BenchmarkTable))
 
-    def accuracy(self, test_set: str) -> AccuracyTable:
+    def accuracy(self, test_set: str) -> Accuracies:
         """Return the accuracies on a test set, named as in `TEST_SETS` or as its file is.
 
         Raises:
@@ -63,9 +83,8 @@ class Library:
 
     def axes(self) -> tuple[str, ...]:
         """Return what a front can be asked over."""
-        counts = (
-            ("macs", "flops") if any(row.gmacs for table in self.benchmarks for row in table.rows) else ()
-        )
+        counted = bool(self.catalogues) or any(row.gmacs for table in self.benchmarks for row in table.rows)
+        counts = ("macs", "flops") if counted else ()
         timed = sorted({f"latency@{workload_of(table)}" for table in self.benchmarks})
         return ("parameters", *counts, *timed)
 
@@ -82,7 +101,7 @@ def load_library(store: Store, dataset: str) -> Library:
         known = ", ".join(published_datasets(store)) or "none"
         raise UsageError(
             f"no published accuracies of {dataset!r} in this store (there are: {known}); "
-            "bring them in with `explorer import timm DIR`"
+            "bring them in with `explorer import timm DIR` or `explorer import catalogue`"
         )
     return library
 
@@ -99,7 +118,7 @@ class ChosenCost:
     axis: CostAxis
     """With the workload of the table."""
     table: BenchmarkTable | None
-    """None: the figure stands beside the accuracies (parameters)."""
+    """None: the figure stands beside the accuracies (parameters; counts of the catalogue)."""
     batch: int | None
     """Examples a call that was asked for; None: whatever each model was timed at."""
     convention: str
@@ -132,14 +151,25 @@ class ChosenCost:
             left_out={**found.left_out, **named},
         )
 
-    def figure(self, scored: AccuracyRow, timed: BenchmarkRow | None, factor: float) -> CostFigure:
-        """Return a model's cost; the interval of a count is what its rounding leaves open.
+    def beside(self, scored: Scored) -> bool:
+        """Tell whether a row has the figure itself: no table of costs is needed."""
+        if isinstance(scored, CatalogueRow):
+            return self.axis.stored_kind in ("macs", "parameters")
+        return self.axis.stored_kind == "parameters"
+
+    def figure(self, scored: Scored, timed: BenchmarkRow | None, factor: float) -> CostFigure:
+        """Return a model's cost; the interval of a published count is what its rounding leaves open.
 
         Args:
             scored: its row among the accuracies.
             timed: its row in the table; None where the axis needs none.
             factor: from what is stored to the axis, `explorer.analysis.axis.axis_factor`.
         """
+        if isinstance(scored, CatalogueRow):
+            exact = scored.macs if self.axis.stored_kind == "macs" else scored.parameters
+            return CostFigure(
+                value=exact * factor, low=exact * factor, high=exact * factor, basis=Basis.COUNTED
+            )
         if timed is None:
             value, half = scored.params * MEGA, PARAMS_ROUNDING * MEGA
         elif self.axis.stored_kind == "macs":
@@ -162,7 +192,9 @@ def choose_cost(library: Library, text: str) -> ChosenCost:
     """
     axis = CostAxis.parse(text)
     if axis.kind.name == "parameters":
-        said = "all learned numbers, two decimals of 1e6"
+        said = "all learned numbers, two decimals of 1e6; of the catalogue exact, counted here"
+        if not library.catalogues:
+            said = "all learned numbers, two decimals of 1e6"
         return ChosenCost(axis=axis, table=None, batch=None, convention=said, notes=())
     if axis.stored_kind == "macs":
         return _counted(library, axis, text)
@@ -174,14 +206,21 @@ def choose_cost(library: Library, text: str) -> ChosenCost:
 def _counted(library: Library, axis: CostAxis, text: str) -> ChosenCost:
     counts = {table.name: sum(row.gmacs is not None for row in table.rows) for table in library.benchmarks}
     tables = [table for table in library.benchmarks if counts[table.name]]
+    if not tables and library.catalogues:
+        return ChosenCost(axis=axis, table=None, batch=None, convention=COUNTED_HERE, notes=())
     if not tables:
         raise _unknown(library, text)
     table = max(tables, key=lambda one: (counts[one.name], one.name))
     # deepspeed's count comes without activations
     counter = "fvcore" if any(row.macts for row in table.rows) else "deepspeed or fvcore"
     said = f"{counter}, norms counted too, two decimals of 1e9"
-    note = f"{axis} by {said}, from {table.name}"
-    return ChosenCost(axis=axis, table=table, batch=None, convention=said, notes=(note,))
+    notes = [f"{axis} by {said}, from {table.name}"]
+    if library.catalogues:
+        said = f"{said}; of the catalogue: {COUNTED_HERE}"
+        notes.append(
+            f"{axis} of the catalogue: {COUNTED_HERE}; of one network the published count is 0 to 4 % higher"
+        )
+    return ChosenCost(axis=axis, table=table, batch=None, convention=said, notes=tuple(notes))
 
 
 def _timed(library: Library, axis: CostAxis, text: str) -> ChosenCost:

@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from explorer.analysis.published.joining import JoinedBy
+from explorer.data.catalogue import CatalogueRow
 from explorer.data.timm_results import AccuracyRow
 from explorer.data.timm_tables import BenchmarkRow
 from explorer.record import CostFigure
 
 TIMM = "timm:"
+Scored = AccuracyRow | CatalogueRow
+"""Weights with a published accuracy: of timm's table, or of the catalogue."""
+
+
+def scored_name(row: Scored) -> str:
+    """Return model and image size, and the source where a table has other weights of both."""
+    apart = f" ({row.told_apart})" if isinstance(row, CatalogueRow) and row.told_apart else ""
+    return f"{row.model}@{row.resolution}{apart}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +36,7 @@ class Share:
 class PublishedPoint:
     """One set of published weights at one image size, with what it costs."""
 
-    row: AccuracyRow
+    row: Scored
     accuracy: Share
     costs: tuple[CostFigure, ...]
     """One on each axis."""
@@ -39,5 +48,15 @@ class PublishedPoint:
 
     @property
     def design(self) -> str:
-        """The model as the zoo names it, ``timm:resnet50.a1_in1k@224``."""
-        return f"{TIMM}{self.row.model}@{self.row.resolution}"
+        """The model as the zoo names it, ``timm:resnet50.a1_in1k@224``, ``attentivenas-a0@192``."""
+        return f"{'' if self.of_catalogue else TIMM}{self.name}"
+
+    @property
+    def name(self) -> str:
+        """Model and image size in short."""
+        return scored_name(self.row)
+
+    @property
+    def of_catalogue(self) -> bool:
+        """Whether it is one of the zoo's networks, and not of timm's table."""
+        return isinstance(self.row, CatalogueRow)
