@@ -12,6 +12,8 @@ class Outcome(StrEnum):
 
     HOLDS = "holds"
     FAILS = "fails"
+    UNDECIDED = "undecided"
+    """Measured, and the interval reaches across the bound."""
     NOT_CHECKED = "not_checked"
 
 
@@ -23,8 +25,9 @@ class Verdict(StrEnum):
     FAILS = "fails"
     """In every way it was checked."""
     DEPENDS = "depends"
-    """On form, device or comparator: it holds in some ways and fails in others."""
+    """On form, device or comparator: it holds in some ways and not in others."""
     NOT_CHECKED = "not_checked"
+    """In no way, or in no way that decided it."""
 
 
 class Basis(StrEnum):
@@ -52,7 +55,7 @@ class Checked:
     where: str = ""
     """Machine and date of a measurement, or the source of a cited figure."""
     reason: str = ""
-    """Why it was not checked."""
+    """Why it was not checked, or not decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +69,9 @@ class CheckedClaim:
     def verdict(self) -> Verdict:
         """Return what the checks say together."""
         outcomes = {one.outcome for one in self.checks} - {Outcome.NOT_CHECKED}
-        if not outcomes:
+        if outcomes <= {Outcome.UNDECIDED}:
             return Verdict.NOT_CHECKED
-        if len(outcomes) == 2:
+        if len(outcomes) > 1:
             return Verdict.DEPENDS
         return Verdict(outcomes.pop().value)
 
@@ -83,7 +86,7 @@ def judged(
     parts: Mapping[str, float] | None = None,
     where: str = "",
 ) -> Checked:
-    """Return a check made: whether ``found`` agrees with what was published.
+    """Return a check made: whether ``found``, with its whole interval, agrees with what was published.
 
     Args:
         check: what was asked.
@@ -94,13 +97,17 @@ def judged(
         parts: the figures it was computed from.
         where: machine and date, or source.
     """
+    ends = [end for end in (low, high) if end is not None]
+    says = {check.agrees(one) for one in (found, *ends)}
+    outcome = Outcome.UNDECIDED if len(says) == 2 else Outcome.HOLDS if says == {True} else Outcome.FAILS
     return Checked(
         check=check,
-        outcome=Outcome.HOLDS if check.agrees(found) else Outcome.FAILS,
+        outcome=outcome,
         found=found,
         low=low,
         high=high,
         basis=basis,
         parts=parts or {},
         where=where,
+        reason="its interval reaches across the bound" if outcome is Outcome.UNDECIDED else "",
     )

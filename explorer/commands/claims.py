@@ -10,9 +10,7 @@ from explorer.errors import UsageError, unknown_name
 VERDICTS = ("holds", "fails", "depends", "not_checked")
 
 
-@click.command(
-    "claims", short_help="The field's efficiency claims, checked."
-)
+@click.command("claims", short_help="The field's efficiency claims, checked.")
 @click.argument("ids", nargs=-1, metavar="[ID|SYSTEM]...")
 @click.option("--verdict", type=click.Choice(VERDICTS), help="Show claims of this verdict only.")
 @click.option("--measure", is_flag=True, help="Measure here what needs a device, instead of what was kept.")

@@ -95,6 +95,8 @@ class Check:
     deploy: bool = False
     """Count both models with batch norms folded and branches merged."""
     function: str = ""
+    unit: str = ""
+    """Of what the function returns: ``x``, ``%`` for a share, a counted quantity's name, or as written."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Of the function."""
     amounts: tuple[float, ...] = ()
@@ -194,6 +196,8 @@ def _misfit(check: Check) -> str:
     compares = check.kind in (Kind.RATIO, Kind.CHANGE, Kind.DIFFERENCE)
     if check.kind is Kind.FUNCTION:
         return "" if check.function and not check.quantity else "a function check names a function alone"
+    if check.unit:
+        return "only a function has a unit: a quantity has its own"
     if check.quantity is None or not check.model:
         return f"a {check.kind} check names a quantity and a model"
     if compares != bool(check.against):

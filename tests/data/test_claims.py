@@ -71,6 +71,7 @@ def test_reads_a_claim(tmp_path: Path) -> None:
         (CLAIM + CHECK + "amounts = [1]\nsource = 'there'\n", "amounts from elsewhere are 2"),
         (CLAIM + CHECK + "amounts = [1, 2]\n", "with their source"),
         (CLAIM + CHECK.replace('"change"', '"function"'), "a function check names a function alone"),
+        (CLAIM + CHECK + 'unit = "x"\n', "only a function has a unit"),
     ],
 )
 def test_refuses_what_does_not_fit(tmp_path: Path, text: str, message: str) -> None:
@@ -105,9 +106,11 @@ def test_kinds_combine_amounts() -> None:
 
 def test_shipped_claims_are_of_known_systems_and_functions() -> None:
     from explorer.run.claims.special import SPECIAL
+    from zoo.catalogue import systems
 
     claims = read_claims(CLAIMS_FILE)
 
+    assert {claim.system for claim in claims.values()} <= systems().keys()
     assert all(
         check.function in SPECIAL
         for claim in claims.values()

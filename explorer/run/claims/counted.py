@@ -6,6 +6,7 @@ from functools import cache
 from explorer.data.claims import Quantity
 from explorer.errors import UsageError
 from explorer.record import Cost
+from explorer.run.claims.blocks import PREFIX, find_block
 from explorer.run.countable import Countable, countable
 from explorer.spec import ModelSpec, parse_model
 
@@ -70,6 +71,8 @@ def buildable(model: str, *, weights: bool = False) -> Countable:
     Raises:
         UsageError: the zoo refuses the name.
     """
+    if model.startswith(PREFIX):
+        return _block(model, weights)
     from zoo import ZooError, build
 
     spec: ModelSpec = parse_model(model)
@@ -88,6 +91,18 @@ def buildable(model: str, *, weights: bool = False) -> Countable:
     except ZooError as error:
         raise UsageError(str(error)) from error
     return subject
+
+
+def _block(model: str, weights: bool) -> Countable:
+    from explorer.measure.trace import build_on_meta
+
+    name, _, side = model.removeprefix(PREFIX).partition("@")
+    block = find_block(name)
+    if not side.isdecimal():
+        raise UsageError(f"{model} needs a resolution, e.g. {PREFIX}{name}@224")
+    network, note = (block.make(), "") if weights else build_on_meta(block.make)
+    spec = ModelSpec(name, int(side))
+    return Countable(model=spec, network=network.eval(), channels=block.channels, classes=None, note=note)
 
 
 @cache

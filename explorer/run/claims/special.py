@@ -1,17 +1,19 @@
 """Counts that claims need and that are more than one quantity of one or two models."""
 
+import csv
+import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
+from explorer.data.claims import Quantity
+from explorer.run.claims.closed_forms import CLOSED_FORMS, Found
 from explorer.run.claims.counted import Counts, buildable
 
+TIMM_TABLE = Path(__file__).parents[2] / "data" / "tables" / "claims_timm.csv"
+"""Somebody else's measurements at 224 pixels; see its head."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A figure, and what it was computed from."""
-
-    value: float
-    parts: Mapping[str, float] = field(default_factory=dict)
+__all__ = ["SPECIAL", "Found"]
 
 
 def ensemble_share(counts: Counts, *, member: str, members: int, single: str) -> Found:
@@ -46,9 +48,137 @@ def products_and_bits(counts: Counts, *, model: str, bits: int, against: str, ag
     return Found(value=first / second, parts=amounts)
 
 
+def over_published(counts: Counts, *, model: str, quantity: str, amount: float, name: str) -> Found:
+    """Return a published amount of a network that cannot be built over the counted one of ``model``."""
+    counted = counts.quantity(model, Quantity(quantity))
+    return Found(value=amount / counted, parts={name: amount, model: counted})
+
+
+def smallest_of_space(counts: Counts, *, space: str) -> Found:
+    """Return the MACs of the search space's smallest sub-network."""
+    return _end_of_space(counts, space, largest=False)
+
+
+def largest_of_space(counts: Counts, *, space: str) -> Found:
+    """Return the MACs of the search space's largest sub-network."""
+    return _end_of_space(counts, space, largest=True)
+
+
+def _end_of_space(counts: Counts, name: str, *, largest: bool) -> Found:
+    from zoo.supernets import spaces
+
+    space = spaces()[name]
+    choice = space.largest() if largest else space.smallest()
+    resolution = space.resolution(choice)
+    macs = float(counts.cost(f"{space.format(choice)}@{resolution}").macs)
+    end = "largest" if largest else "smallest"
+    return Found(value=macs, parts={f"{end} of {name} at {resolution} px": macs})
+
+
+def architectures(counts: Counts, *, space: str) -> Found:
+    """Return how many sub-networks a space has when resolutions are not told apart."""
+    from zoo.supernets import spaces
+
+    found = spaces()[space].architectures or spaces()[space].size
+    return Found(value=float(found), parts={space: float(found)})
+
+
+def speech_macs(counts: Counts, *, space: str, name: str, frames: int) -> Found:
+    """Return the MACs of a published sub-network that hears ``frames`` frames of 80 mel bands."""
+    from explorer.accounting import count
+    from explorer.measure.trace import build_on_meta, trace_model
+    from zoo.supernets import spaces
+
+    whole = spaces()[space]
+    network, _note = build_on_meta(lambda: whole.build(whole.published[name], in_channels=1))
+    macs = float(count(trace_model(network.eval(), (1, 1, 80, frames))).macs)
+    return Found(value=macs, parts={f"{name}, {frames} frames": macs})
+
+
+def added(counts: Counts, *, model: str, against: str, base: str, quantity: str) -> Found:
+    """Return what ``model`` adds to ``base`` over what ``against`` adds to it."""
+    start = counts.quantity(base, Quantity(quantity))
+    amounts = {name: counts.quantity(name, Quantity(quantity)) - start for name in (model, against)}
+    first, second = amounts.values()
+    return Found(value=first / second, parts=amounts)
+
+
+def added_over(counts: Counts, *, amount: float, model: str, base: str, name: str) -> Found:
+    """Return ``amount`` parameters over those that ``model`` adds to ``base``."""
+    more = counts.cost(model).parameters - counts.cost(base).parameters
+    return Found(value=amount / more, parts={name: amount, f"{model} over {base}": more})
+
+
+def saved_megabytes(counts: Counts, *, model: str) -> Found:
+    """Return the size of a model's weights file as PyTorch wrote it before version 1.6, in 10^6 bytes."""
+    import torch
+
+    state = buildable(model, weights=True).network.state_dict()
+    written = io.BytesIO()
+    torch.save(state, written, _use_new_zipfile_serialization=False)
+    return Found(value=len(written.getbuffer()) / 1e6, parts={model: float(len(written.getbuffer()))})
+
+
+def intensity(counts: Counts, *, model: str, batch: int = 1, fused: bool = False) -> Found:
+    """Return floating-point operations (two a MAC) a byte between memory and processor."""
+    from explorer.accounting.traffic import arithmetic_intensity
+    from explorer.measure.trace import trace_model
+
+    subject = buildable(model)
+    trace = trace_model(subject.network, subject.input_shape(batch))
+    found = 2 * arithmetic_intensity(trace, fused=fused)
+    return Found(value=found, parts={model: found})
+
+
+def region_work(counts: Counts, *, trunk: str, region: str, regions: int, against: str) -> Found:
+    """Return the MACs of a detector's trunk and of its regions over those of one network."""
+    whole = counts.cost(trunk).macs
+    each = counts.cost(region).macs
+    other = counts.cost(against).macs
+    parts = {trunk: whole, f"{regions} x {region}": regions * each, against: other}
+    return Found(value=(whole + regions * each) / other, parts=parts)
+
+
+@cache
+def _timm_table() -> tuple[Mapping[str, str], ...]:
+    with TIMM_TABLE.open(encoding="utf-8", newline="") as lines:
+        return tuple(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def follows_latency(counts: Counts, *, device: str) -> Found:
+    """Return by how much feature maps follow latency better than MACs do: difference of rank correlations."""
+    from scipy import stats
+
+    rows = _timm_table()
+    seconds = [1 / float(row[device]) for row in rows]
+    found = {
+        what: float(stats.spearmanr(seconds, [float(row[column]) for row in rows]).statistic)
+        for what, column in (("feature maps", "mactivations"), ("MACs", "gmacs"))
+    }
+    return Found(value=found["feature maps"] - found["MACs"], parts=found)
+
+
+def models_between(counts: Counts, *, low: str, high: str) -> Found:
+    """Return how many networks of timm's table lie between two of them in MACs."""
+    gmacs = {row["model"]: float(row["gmacs"]) for row in _timm_table()}
+    ends = gmacs[low], gmacs[high]
+    count = sum(ends[0] <= one <= ends[1] for one in gmacs.values())
+    return Found(value=float(count), parts={f"GMACs of {low}": ends[0], f"GMACs of {high}": ends[1]})
+
+
+def _closed(form: Callable[..., Found]) -> Callable[..., Found]:
+    def found(counts: Counts, **arguments: float) -> Found:
+        return form(**arguments)
+
+    return found
+
+
 SPECIAL: Mapping[str, Callable[..., Found]] = {
-    "ensemble_share": ensemble_share,
-    "norm_share": norm_share,
-    "products_and_bits": products_and_bits,
-}
+    function.__name__: function
+    for function in (
+        *(ensemble_share, norm_share, products_and_bits, over_published, smallest_of_space, largest_of_space),
+        *(architectures, added, added_over, saved_megabytes, intensity, region_work, follows_latency),
+        *(models_between, speech_macs),
+    )
+} | {name: _closed(form) for name, form in CLOSED_FORMS.items()}
 """By the name that a check gives."""

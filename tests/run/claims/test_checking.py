@@ -1,7 +1,7 @@
 import pytest
 
-from explorer.analysis.claims import Basis, Outcome, Verdict
-from explorer.data.claims import Check, Claim, Kind, Quantity, read_claims
+from explorer.analysis.claims import Basis, CheckedClaim, Outcome, Verdict, judged
+from explorer.data.claims import Check, Claim, Kind, Quantity, Relation, read_claims
 from explorer.errors import UsageError
 from explorer.run.claims.checking import check_claims
 from explorer.run.claims.measured import KeptMeasurements, Measurement
@@ -61,8 +61,8 @@ def test_kept_measurements_are_found_by_claim_and_condition() -> None:
         claim="a",
         condition="here",
         found=1.004,
-        low=0.9,
-        high=1.1,
+        low=0.995,
+        high=1.009,
         parts={},
         rounds=9,
         machine="one",
@@ -73,12 +73,33 @@ def test_kept_measurements_are_found_by_claim_and_condition() -> None:
         one.checks for one in check_claims([claim(check)], measurements=KeptMeasurements([kept]))
     )
 
-    assert (checked.found, checked.low, checked.high) == (1.004, 0.9, 1.1)
+    assert (checked.found, checked.low, checked.high) == (1.004, 0.995, 1.009)
     assert (checked.outcome, checked.basis, checked.where) == (
         Outcome.HOLDS,
         Basis.MEASURED,
         "one, 2026-01-02",
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome", "verdict"),
+    [
+        (1.9, 2.2, Outcome.HOLDS, Verdict.HOLDS),
+        (1.0, 1.5, Outcome.FAILS, Verdict.FAILS),
+        (1.7, 2.2, Outcome.UNDECIDED, Verdict.NOT_CHECKED),
+    ],
+)
+def test_an_interval_across_the_bound_decides_nothing(
+    low: float, high: float, outcome: Outcome, verdict: Verdict
+) -> None:
+    check = ratio(1.8, relation=Relation.AT_LEAST)
+    found = judged(check, (low + high) / 2, basis=Basis.MEASURED, low=low, high=high)
+    assert found.outcome is outcome
+    assert bool(found.reason) is (outcome is Outcome.UNDECIDED)
+    assert CheckedClaim(claim=claim(check), checks=(found,)).verdict is verdict
+    if outcome is Outcome.UNDECIDED:
+        other = judged(check, 2.5, basis=Basis.COUNTED)
+        assert CheckedClaim(claim=claim(check), checks=(found, other)).verdict is Verdict.DEPENDS
 
 
 def test_unknown_names_are_refused() -> None:
