@@ -6,7 +6,7 @@ Method    `explorer claims`: counts made now on the meta device, public tables c
           the project. A claim holds or fails when all its checks agree, and depends when they do not.
           Tolerances come from the words and the rounding of the published figure, never from what was found.
 Interval  Measured ratios: 95 % of the rounds of one run; other runs scatter more. Counts have none.
-Inputs    explorer/data/tables/claims.toml, claims_measured.json, claims_timm.csv.
+Inputs    explorer/data/tables/claims.toml, claims_measured.json.
 Outputs   docs/claims.md. Takes a minute.
 
     python -m analyses.claims            write docs/claims.md

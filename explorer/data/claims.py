@@ -196,9 +196,10 @@ def _misfit(check: Check) -> str:
     compares = check.kind in (Kind.RATIO, Kind.CHANGE, Kind.DIFFERENCE)
     if check.kind is Kind.FUNCTION:
         return "" if check.function and not check.quantity else "a function check names a function alone"
-    if check.unit:
-        return "only a function has a unit: a quantity has its own"
-    if check.quantity is None or not check.model:
+    cited = bool(check.amounts and check.unit)  # what somebody else's table says may be no quantity of ours
+    if check.unit and (check.quantity or not check.amounts):
+        return "only a function, or amounts from elsewhere, have a unit: a quantity has its own"
+    if (check.quantity is None and not cited) or not check.model:
         return f"a {check.kind} check names a quantity and a model"
     if compares != bool(check.against):
         return f"a {check.kind} check {'names' if compares else 'has no'} `against`"

@@ -71,7 +71,7 @@ def test_reads_a_claim(tmp_path: Path) -> None:
         (CLAIM + CHECK + "amounts = [1]\nsource = 'there'\n", "amounts from elsewhere are 2"),
         (CLAIM + CHECK + "amounts = [1, 2]\n", "with their source"),
         (CLAIM + CHECK.replace('"change"', '"function"'), "a function check names a function alone"),
-        (CLAIM + CHECK + 'unit = "x"\n', "only a function has a unit"),
+        (CLAIM + CHECK + 'unit = "x"\n', "only a function, or amounts from elsewhere, have a unit"),
     ],
 )
 def test_refuses_what_does_not_fit(tmp_path: Path, text: str, message: str) -> None:

@@ -1,17 +1,11 @@
 """Counts that claims need and that are more than one quantity of one or two models."""
 
-import csv
 import io
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
 
 from explorer.data.claims import Quantity
 from explorer.run.claims.closed_forms import CLOSED_FORMS, Found
 from explorer.run.claims.counted import Counts, buildable
-
-TIMM_TABLE = Path(__file__).parents[2] / "data" / "tables" / "claims_timm.csv"
-"""Somebody else's measurements at 224 pixels; see its head."""
 
 __all__ = ["SPECIAL", "Found"]
 
@@ -139,33 +133,6 @@ def region_work(counts: Counts, *, trunk: str, region: str, regions: int, agains
     return Found(value=(whole + regions * each) / other, parts=parts)
 
 
-@cache
-def _timm_table() -> tuple[Mapping[str, str], ...]:
-    with TIMM_TABLE.open(encoding="utf-8", newline="") as lines:
-        return tuple(csv.DictReader(line for line in lines if not line.startswith("#")))
-
-
-def follows_latency(counts: Counts, *, device: str) -> Found:
-    """Return by how much feature maps follow latency better than MACs do: difference of rank correlations."""
-    from scipy import stats
-
-    rows = _timm_table()
-    seconds = [1 / float(row[device]) for row in rows]
-    found = {
-        what: float(stats.spearmanr(seconds, [float(row[column]) for row in rows]).statistic)
-        for what, column in (("feature maps", "mactivations"), ("MACs", "gmacs"))
-    }
-    return Found(value=found["feature maps"] - found["MACs"], parts=found)
-
-
-def models_between(counts: Counts, *, low: str, high: str) -> Found:
-    """Return how many networks of timm's table lie between two of them in MACs."""
-    gmacs = {row["model"]: float(row["gmacs"]) for row in _timm_table()}
-    ends = gmacs[low], gmacs[high]
-    count = sum(ends[0] <= one <= ends[1] for one in gmacs.values())
-    return Found(value=float(count), parts={f"GMACs of {low}": ends[0], f"GMACs of {high}": ends[1]})
-
-
 def _closed(form: Callable[..., Found]) -> Callable[..., Found]:
     def found(counts: Counts, **arguments: float) -> Found:
         return form(**arguments)
@@ -177,8 +144,7 @@ SPECIAL: Mapping[str, Callable[..., Found]] = {
     function.__name__: function
     for function in (
         *(ensemble_share, norm_share, products_and_bits, over_published, smallest_of_space, largest_of_space),
-        *(architectures, added, added_over, saved_megabytes, intensity, region_work, follows_latency),
-        *(models_between, speech_macs),
+        *(architectures, added, added_over, saved_megabytes, intensity, region_work, speech_macs),
     )
 } | {name: _closed(form) for name, form in CLOSED_FORMS.items()}
 """By the name that a check gives."""

@@ -1,7 +1,12 @@
 """Counts of more than one quantity, and costs by formula."""
 
-import pytest
+from pathlib import Path
 
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from explorer.data.claims import read_claims
 from explorer.run.claims.closed_forms import attention_drop, decoder_parameters, flexibert_mini, grown_saving
 from explorer.run.claims.counted import Counts
 from explorer.run.claims.special import SPECIAL, Found
@@ -84,12 +89,26 @@ def test_regions_of_a_detector_are_counted_each() -> None:
     assert found == (macs["small"] + 7 * macs["middle"]) / macs["large"]
 
 
-def test_public_latencies() -> None:
-    for device in ("rtx4090", "i9_10940x"):
-        found = special("follows_latency", device=device)
-        assert all(0.8 < one < 1 for one in found.parts.values())
-    between = special("models_between", low="resnet50", high="resnet50").value
-    assert between >= 1
+def test_figures_from_public_tables(shared_dir: Path) -> None:
+    """What claims cite of timm's tables is what the tables say."""
+    folder = shared_dir / "data" / "timm"
+    gpu, cpu = (
+        table[table["infer_img_size"] == 224].drop_duplicates("model").set_index("model")
+        for table in (
+            pd.read_csv(folder / f"benchmark-infer-{name}.csv", thousands=",")
+            for name in ("amp-nchw-pt240-cu124-rtx4090", "fp32-nchw-pt240-cpu-i9_10940x-dynamo")
+        )
+    )
+    both = gpu.index.intersection(cpu.index)
+    claims = read_claims()
+    for table, check in zip((gpu, cpu), claims["hardnet-traffic"].checks, strict=True):
+        rows = table.loc[both]
+        seconds = 1 / rows["infer_samples_per_sec"]
+        found = [spearmanr(seconds, rows[column]).statistic for column in ("infer_macts", "infer_gmacs")]
+        assert found == pytest.approx(check.amounts, abs=0.003)
+    low, high = (gpu.loc[f"swin_{size}_patch4_window7_224", "infer_gmacs"] for size in ("tiny", "base"))
+    between = gpu["infer_gmacs"].between(low, high).sum()
+    assert between == pytest.approx(claims["sn-net-models"].checks[0].amounts[0], rel=0.02)
 
 
 def test_speech_is_counted_by_frames() -> None:
