@@ -243,7 +243,8 @@ class TrainingRecord:
     """Time spent training, interruptions left out."""
     device: str
     macs: int
-    """Forward and backward of all examples seen, backward counted as 2 x forward; of a distilled member
+    """Forward and backward of all examples seen, backward counted as 2 x forward (other recipes: their
+    ``training_passes``); of a distilled member
     also its teacher's forward passes. Snapshots share one run: each has its own cycle's part of epochs,
     examples, time and MACs, so that the run's are their sums."""
     curve: tuple[Mapping[str, float], ...]

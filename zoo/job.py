@@ -1,7 +1,7 @@
 """The values that go into a training and come out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -34,6 +34,8 @@ class TrainJob:
     compiled: bool = False
     """Whether `torch.compile` makes the forward pass and its gradient. Part of the job, because fused
     kernels round differently: the bits may differ from those of the same training without it."""
+    initial: Mapping[str, torch.Tensor] | None = field(default=None, compare=False, repr=False)
+    """State dict of the `Classifier` to start from, for a recipe whose ``start`` says whose it is."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", canonical_name(self.name))
@@ -44,6 +46,10 @@ class TrainJob:
         ):
             if number < least:
                 raise ZooError(f"{what} of a training of {self.name} must be at least {least}, got {number}")
+        if (self.initial is not None) != bool(self.recipe.start):
+            came = "initial weights came" if self.initial is not None else "no initial weights came"
+            start = self.recipe.start or "weights drawn from the seed"
+            raise ZooError(f"recipe {self.recipe.name!r} starts from {start}, but {came}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from zoo.registry import ZooError
 
@@ -60,6 +60,21 @@ class Recipe:
     periods; as in snapshot ensembles, arXiv 1704.00109, equation 2)."""
     snapshot: int = 0
     """Which cycle's end the network is taken from, 1 to ``cycles``; 0 for the end of the training."""
+    trained: Literal["all", "norms"] = "all"
+    """``norms``: only the scales and shifts of normalisation layers learn, all else stays as it was drawn
+    (arXiv 2003.00152)."""
+    sharpness: float = 0.0
+    """Length of the step uphill before each gradient is taken, over all weights (rho of sharpness-aware
+    minimisation, arXiv 2010.01412, equation 2); 0 for none. Each step then passes twice through the
+    network."""
+    mixup: float = 0.0
+    """Alpha of the Beta distribution that shares of mixed pairs come from (arXiv 1710.09412); 0 for none."""
+    drop_block: float = 0.0
+    """Share of the features dropped in contiguous squares at the end of training, rising in a straight line
+    from 0 (arXiv 1810.12890); 0 for none."""
+    start: str = ""
+    """Design whose members' weights the training starts from, or the merged ones are made of, as canonical
+    text, members with their recipes; empty for weights drawn from the seed."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -81,6 +96,7 @@ class Recipe:
             (self.crop_padding < 0, f"crop_padding must be at least 0, got {self.crop_padding}"),
             (self.cutout < 0, f"cutout must be at least 0, got {self.cutout}"),
             *self._problems_of_derived(),
+            *self._problems_of_variants(),
         ]
         for wrong, message in problems:
             if wrong:
@@ -121,6 +137,14 @@ class Recipe:
             ),
         ]
 
+    def _problems_of_variants(self) -> list[tuple[bool, str]]:
+        return [
+            (self.trained not in ("all", "norms"), f"unknown trained {self.trained!r}; known: all, norms"),
+            (not self.sharpness >= 0, f"sharpness must be at least 0, got {self.sharpness}"),
+            (not self.mixup >= 0, f"mixup must be at least 0, got {self.mixup}"),
+            (not 0 <= self.drop_block < 1, f"drop_block must be in [0, 1), got {self.drop_block}"),
+        ]
+
     def settings(self) -> dict[str, object]:
         """Return the settings by name, as plain JSON values; those with a default only where they differ."""
         return {
@@ -134,6 +158,20 @@ class Recipe:
         """Name and 8 hexadecimal digits of the settings' SHA-256: two recipes never share one."""
         text = json.dumps(self.settings(), sort_keys=True)
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def training_passes(self) -> int:
+        """MACs of training on one example over those of a forward pass.
+
+        Forward, gradients of activations, gradients of weights: 3. Where only norms learn, no convolution
+        needs a gradient of its weights: 2. Sharpness-aware steps do all of it twice.
+        """
+        return (2 if self.trained == "norms" else 3) * (2 if self.sharpness else 1)
+
+    @property
+    def alone(self) -> bool:
+        """Whether seeds cannot be trained side by side: a teacher, weights to start from, drawn masks."""
+        return bool(self.teacher or self.start or self.drop_block)
 
     def with_epochs(self, epochs: int) -> "Recipe":
         """Return the recipe stretched or cut to ``epochs``: another recipe, with another id."""
@@ -150,6 +188,33 @@ class Recipe:
         if self.snapshot == 0:
             return self
         return dataclasses.replace(self, name=f"snapshots{self.cycles}", snapshot=0)
+
+    def variant(self, name: str) -> "Recipe":
+        """Return this recipe with one thing changed, by the name of the change in `VARIANTS`.
+
+        Raises:
+            ZooError: no such variant; the message lists those that exist.
+        """
+        if name not in VARIANTS:
+            raise ZooError(f"unknown variant {name!r} of recipe {self.name!r}; known: {', '.join(VARIANTS)}")
+        return dataclasses.replace(self, name=name, base=self.base_id, **VARIANTS[name])  # type: ignore[arg-type]  # names of fields
+
+    def started(self, name: str, start: str, **changes: Any) -> "Recipe":
+        """Return the recipe that goes on from stored weights and learns the labels, for one cycle.
+
+        Args:
+            name: what to call it, e.g. ``finetuned``.
+            start: canonical text of the design whose members' weights it starts from.
+            changes: settings that differ besides.
+
+        Raises:
+            ZooError: an empty ``start``, or settings that cannot be.
+        """
+        if not start:
+            raise ZooError(f"recipe {self.name!r}: starting from weights needs a design, got an empty text")
+        single = {"teacher": "", "cycles": 1, "snapshot": 0}
+        changed = {**single, "name": name, "base": self.base_id, "start": start, **changes}
+        return dataclasses.replace(self, **changed)
 
     def distilled(self, teacher: str) -> "Recipe":
         """Return the recipe that trains on a teacher's probabilities instead of labels (arXiv 2009.08453).
@@ -268,12 +333,43 @@ epochs under a cosine, where the published protocol of wide ResNets takes 200 wi
 120 and 160 (arXiv 1605.07146, section 3; batch, rate, momentum and decay are the published ones)."""
 
 
-def recipe(name: str) -> Recipe:
-    """Return the recipe called ``name``.
+VARIANTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "batchnorm-only": {"trained": "norms"},
+        "sam": {"sharpness": 0.05},
+        "mixup": {"mixup": 0.2},
+        "dropblock": {"drop_block": 0.1},
+        "label-smoothing": {"label_smoothing": 0.1},
+    }
+)
+"""Name of a variant -> settings in which it differs from the recipe it is a variant of, itself a recipe
+``BASE+VARIANT``."""
+
+
+def recipe(name: str, default: str = "standard") -> Recipe:
+    """Return the recipe called ``name``: of `RECIPES`, or ``BASE+VARIANT``, or a variant of the default.
+
+    Args:
+        name: e.g. ``standard``, ``reference+sam``, ``sam``.
+        default: name of the recipe that a variant is of where none is said.
 
     Raises:
         ZooError: no such recipe; the message lists those that exist.
     """
-    if name not in RECIPES:
-        raise ZooError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
-    return RECIPES[name]
+    base, variant = split_name(name, default)
+    return RECIPES[base].variant(variant) if variant else RECIPES[base]
+
+
+def split_name(name: str, default: str = "standard") -> tuple[str, str]:
+    """Return the names of the recipe and of its variant, empty for none; see `recipe`.
+
+    Raises:
+        ZooError: no such recipe; the message lists those that exist.
+    """
+    base, _, variant = (default, "", name) if name in VARIANTS else name.partition("+")
+    if base not in RECIPES or ("+" in name and variant not in VARIANTS):
+        raise ZooError(
+            f"unknown recipe {name!r}; known: {', '.join(RECIPES)}; variants, alone or after BASE+: "
+            f"{', '.join(VARIANTS)}"
+        )
+    return base, variant

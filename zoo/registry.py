@@ -63,6 +63,8 @@ class Family:
     """What was published of them."""
     classes: int = SMALL_CLASSES
     """Outputs when nobody says: of the data set the family is made for."""
+    suffix: bool = False
+    """Whether its names are other families' names with something behind them: then it is asked first."""
     channels: int = 3
     """Channels of its input when nobody says: 3 of colour; 1 where words or spectra stand in for images."""
 
@@ -147,7 +149,7 @@ def _resolve(name: str, knobs: Mapping[str, object]) -> tuple[Family, Any]:
     """Find the family and config of a variant name, or of a family name with knobs."""
     if name in _FAMILIES:
         return _FAMILIES[name], _configure(_FAMILIES[name], knobs)
-    for family in _FAMILIES.values():
+    for family in sorted(_FAMILIES.values(), key=lambda one: not one.suffix):
         config = family.parse(name)
         if config is None:
             continue

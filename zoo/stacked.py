@@ -90,10 +90,9 @@ def alike_or_raise(jobs: Sequence[TrainJob]) -> None:
         raise ZooError("training side by side needs at least one job, got none")
     first = jobs[0]
     for job in jobs[1:]:
+        compared = [field.name for field in dataclasses.fields(TrainJob) if field.compare]
         differing = [
-            field.name
-            for field in dataclasses.fields(TrainJob)
-            if field.name != "seed" and getattr(job, field.name) != getattr(first, field.name)
+            name for name in compared if name != "seed" and getattr(job, name) != getattr(first, name)
         ]
         if differing:
             raise ZooError(
@@ -107,10 +106,15 @@ def alike_or_raise(jobs: Sequence[TrainJob]) -> None:
         raise ZooError(
             f"recipe {first.recipe.name!r} has a teacher; distilled members are trained one at a time"
         )
+    if first.recipe.alone:
+        why = "starts from weights" if first.recipe.start else "drops blocks at random"
+        raise ZooError(f"recipe {first.recipe.name!r} {why}; its members are trained one at a time")
 
 
 class StackedNets(Nets):
     """The members' weights with a leading axis over seeds, under one mapped forward pass."""
+
+    stacked = True
 
     def __init__(self, models: Sequence[Classifier], job: TrainJob) -> None:
         super().__init__(models[0])
@@ -124,7 +128,7 @@ class StackedNets(Nets):
         self.recipe = job.recipe
         self.parameters, self.buffers = stack_module_state(wrapped)
         self.skeleton = copy.deepcopy(wrapped[0]).to("meta")
-        self.seeds = len(models)
+        self.seeds, self.network = len(models), self.skeleton
         # Stacking adds an axis, so weights of 2 dimensions have 3 here.
         self.optimizer = sgd(
             [p for p in self.parameters.values() if p.requires_grad], job.recipe, least_decayed_dims=3

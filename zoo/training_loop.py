@@ -101,6 +101,7 @@ def _epoch(run: Run, epoch: int, report: Report) -> None:
     loss_sum = torch.zeros(seeds, device=run.labels.device)
     right = torch.zeros(seeds, device=run.labels.device)
     seen = 0
+    run.nets.begin_epoch((epoch + 0.5) / recipe.epochs)
     for index, batch in enumerate(batches(run, epoch)):
         rate = learning_rate(recipe, (epoch + (index + 0.5) / steps) / recipe.epochs)
         loss, correct = step(run, batch, rate)

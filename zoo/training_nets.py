@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from zoo.arrays import channel_statistics
 from zoo.classifier import Classifier, build_classifier
 from zoo.determinism import stream_seed
 from zoo.job import TrainJob
 from zoo.recipes import Recipe
-from zoo.registry import default_resolution
+from zoo.registry import ZooError, default_resolution
+from zoo.training_variants import add_drop_blocks, freeze_all_but_norms
 
 State = dict[str, torch.Tensor]
 
@@ -21,6 +23,10 @@ class Nets(ABC):
     """Networks of one shape that take their steps together: one for each seed."""
 
     optimizer: torch.optim.SGD
+    network: nn.Module
+    """Whose modules run."""
+    stacked = False
+    """Whether each weight has a leading axis over seeds."""
 
     def __init__(self, model: Classifier) -> None:
         self.resolution = model.preprocess.resolution
@@ -37,6 +43,14 @@ class Nets(ABC):
             targets: labels ``[seed, member, example]`` or probabilities ``[seed, member, example, class]``.
             orders: which image each member sees, ``[seed, member, example]``; None for all the same.
         """
+
+    @property
+    def weights(self) -> list[torch.Tensor]:
+        """What the optimiser steps."""
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
+
+    def begin_epoch(self, progress: float) -> None:  # noqa: B027 - most networks change nothing
+        """Set what changes as training goes on, at the share ``progress`` of it."""
 
     @abstractmethod
     def everything(self) -> State:
@@ -56,7 +70,10 @@ class OneNet(Nets):
 
     def __init__(self, model: Classifier, job: TrainJob) -> None:
         super().__init__(model)
-        self.model, self.recipe = model.train(), job.recipe
+        self.model = self.network = model.train()
+        self.recipe = job.recipe
+        device = model.preprocess.mean.device
+        self.drops = add_drop_blocks(model, job.name, str(device)) if job.recipe.drop_block else ()
         self.optimizer = sgd(
             [p for p in model.parameters() if p.requires_grad], job.recipe, least_decayed_dims=2
         )
@@ -69,6 +86,11 @@ class OneNet(Nets):
         own_orders = None if orders is None else orders[0]
         logits = in_precision(self.recipe, images.device, lambda: self.logits(images[0], own_orders))
         return mean_loss(logits, targets[0], self.recipe)[None], logits[None]
+
+    def begin_epoch(self, progress: float) -> None:
+        """See `Nets.begin_epoch`."""
+        for drop, factor in self.drops:
+            drop.share.fill_(factor * self.recipe.drop_block * progress)
 
     def everything(self) -> State:
         """See `Nets.everything`."""
@@ -84,9 +106,12 @@ class OneNet(Nets):
 
 
 def initial_models(jobs: Sequence[TrainJob], images: np.ndarray, device: str) -> list[Classifier]:
-    """Return each job's untrained network on ``device``, its weights drawn from the job's seed.
+    """Return each job's network on ``device``, its weights drawn from the job's seed or those it brings.
 
     Mean and standard deviation are those of ``images``, uint8 ``[example, height, width, channel]``.
+
+    Raises:
+        ZooError: weights to start from that are not this network's, or no norms where only they learn.
     """
     _, native, _, channels = images.shape
     mean, std = channel_statistics(images)
@@ -102,10 +127,32 @@ def initial_models(jobs: Sequence[TrainJob], images: np.ndarray, device: str) ->
             resolution=resolution,
             mean=mean,
             std=std,
-        ).to(device)
+        )
+        if job.initial is not None:
+            load_or_raise(model, job.initial, job.name)
+        if job.recipe.trained == "norms":
+            freeze_all_but_norms(model, job.name)
+        model.to(device)
         # Channels last: as the batches come out of the gather.
         models.append(model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     return models
+
+
+def load_or_raise(model: nn.Module, state: Mapping[str, torch.Tensor], name: str) -> None:
+    """Put ``state`` into ``model``.
+
+    Raises:
+        ZooError: it is of another network than ``name``.
+    """
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    came = {key: tuple(value.shape) for key, value in state.items()}
+    for key in sorted(wanted.keys() | came.keys()):
+        if wanted.get(key) != came.get(key):
+            raise ZooError(
+                f"weights to start from are not those of a {name}: {key} has shape {came.get(key)}, "
+                f"wanted {wanted.get(key)}"
+            )
+    model.load_state_dict(dict(state))
 
 
 def sgd(parameters: Sequence[torch.Tensor], recipe: Recipe, *, least_decayed_dims: int) -> torch.optim.SGD:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from zoo import augment
 from zoo.determinism import generator, stream_seed
@@ -17,6 +18,7 @@ from zoo.job import TrainJob
 from zoo.recipes import Recipe
 from zoo.registry import ZooError
 from zoo.training_nets import Nets, State
+from zoo.training_variants import mixed, mixing_shares, sharpen, still_statistics
 
 Teacher = Callable[[torch.Tensor], torch.Tensor]
 """From images ``[example, channel, height, width]`` in [0, 1] to probabilities ``[example, class]``."""
@@ -34,6 +36,8 @@ class Batch:
     draws: augment.Draws
     orders: torch.Tensor | None
     """For members with inputs of their own: places in the batch, ``[seed, member, example]``."""
+    shares: torch.Tensor | None = None
+    """Of mixed images: how much of each is its own, ``[seed, example]``."""
 
 
 @dataclass(slots=True)
@@ -112,9 +116,9 @@ def batches(run: Run, epoch: int) -> Iterator[Batch]:
     start = 0
     for size in sizes:
         part = {key: value[..., start : start + size] for key, value in on_device.items()}
-        orders = part.pop("orders", None)
+        orders, shares = part.pop("orders", None), part.pop("shares", None)
         flat = {key: value.flatten() for key, value in part.items()}
-        yield Batch(chosen=flat.pop("chosen"), draws=augment.Draws(**flat), orders=orders)
+        yield Batch(chosen=flat.pop("chosen"), draws=augment.Draws(**flat), orders=orders, shares=shares)
         start += size
 
 
@@ -129,6 +133,9 @@ def _drawn(run: Run, seed: int, epoch: int) -> State:
     for each in dataclasses.fields(augment.Draws):
         if getattr(parts[0], each.name) is not None:
             drawn[each.name] = torch.cat([getattr(part, each.name) for part in parts])
+    if run.recipe.mixup:
+        sizes = [len(part) for part in torch.tensor_split(chosen, run.steps)]
+        drawn["shares"] = mixing_shares(run.recipe, seed, epoch, sizes)
     if run.nets.independent_inputs:
         # MIMO, arXiv 2010.06610, section 2: each member sees the batch in an order of its own.
         stream = generator(seed, "orders", epoch)
@@ -149,21 +156,43 @@ def step(run: Run, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tenso
         The mean loss ``[seed]``, and how many examples were answered rightly ``[seed]``, as the mean over
         the members inside a network.
     """
-    nets, seeds = run.nets, len(run.jobs)
+    nets = run.nets
     for group in nets.optimizer.param_groups:
         group["lr"] = rate
-    images = augment.apply(run.images, batch.chosen, batch.draws, run.recipe)
-    labels = _by_member(run.labels[batch.chosen].unflatten(0, (seeds, -1)), nets.members, batch.orders)
-    targets = labels
-    if run.teacher is not None:
-        soft = run.teacher(images).unflatten(0, (seeds, -1))
-        targets = _by_member(soft, nets.members, batch.orders)
-    loss, logits = nets.losses(images.unflatten(0, (seeds, -1)), targets, batch.orders)
+    images, targets, labels = _examples(run, batch)
+    loss, logits = nets.losses(images, targets, batch.orders)
     nets.optimizer.zero_grad(set_to_none=True)
     loss.sum().backward()
+    if run.recipe.sharpness:
+
+        def gradients() -> None:
+            with still_statistics(nets.network):
+                nets.losses(images, targets, batch.orders)[0].sum().backward()
+
+        sharpen(nets.weights, run.recipe.sharpness, stacked=nets.stacked, gradients=gradients)
     nets.optimizer.step()
     right = (logits.detach().argmax(-1) == labels).sum(dim=(1, 2)) / nets.members
     return loss.detach(), right
+
+
+def _examples(run: Run, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return a batch's images ``[seed, example, ...]``, and targets and labels ``[seed, member, example]``.
+
+    Targets are the labels, or probabilities with a last axis over classes: a teacher's, or mixed labels.
+    """
+    seeds, members = len(run.jobs), run.nets.members
+    images = augment.apply(run.images, batch.chosen, batch.draws, run.recipe)
+    own = run.labels[batch.chosen].unflatten(0, (seeds, -1))
+    labels = targets = _by_member(own, members, batch.orders)
+    if batch.shares is not None:
+        flat = mixed(images.unflatten(0, (seeds, -1)), batch.shares).flatten(0, 1)
+        images = flat.contiguous(memory_format=torch.channels_last)
+        soft = mixed(F.one_hot(own, run.jobs[0].classes).to(images.dtype), batch.shares)
+        targets = _by_member(soft, members, batch.orders)
+    if run.teacher is not None:
+        answers = run.teacher(images).unflatten(0, (seeds, -1))
+        targets = _by_member(answers, members, batch.orders)
+    return images.unflatten(0, (seeds, -1)), targets, labels
 
 
 def _by_member(values: torch.Tensor, members: int, orders: torch.Tensor | None) -> torch.Tensor:

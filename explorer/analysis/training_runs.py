@@ -66,10 +66,16 @@ def read_trainings(store: Store, dataset: str) -> dict[Member, Training]:
             seconds=CostFigure(value=training.wall_s, low=min(seen), high=max(seen), basis=Basis.MEASURED),
             alike=len(seen),
             teachers=parse_design(training.teacher).members if training.teacher else (),
-            goes_on_from=tuple(earlier.values()),
+            goes_on_from=(*earlier.values(), *_started_from(training)),
             missing_cycles=tuple(n for n in range(1, _cycle(training)) if n not in earlier),
         )
     return found
+
+
+def _started_from(training: TrainingRecord) -> tuple[Member, ...]:
+    """Return the members whose weights a pruned or merged member was made of."""
+    start = training.recipe.get("start")
+    return parse_design(str(start)).members if start else ()
 
 
 def stored_name(pool: Pool, member: Member) -> Member:

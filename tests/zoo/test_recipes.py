@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.recipes import RECIPES, Recipe, learning_rate
+from zoo.recipes import RECIPES, VARIANTS, Recipe, learning_rate
 
 
 def test_the_recipes() -> None:
@@ -21,9 +21,44 @@ def test_the_recipes() -> None:
 
 def test_unknown_recipe_lists_the_known() -> None:
     with pytest.raises(
-        zoo.ZooError, match="unknown recipe 'fast'; known: standard, plain, quick, reference, cifar10"
+        zoo.ZooError,
+        match="unknown recipe 'fast'; known: standard, plain, quick, reference, cifar10; variants",
     ):
         zoo.recipe("fast")
+    for name in ("standard+", "standard+fast", "fast+sam", "sam+mixup", "+sam", ""):
+        with pytest.raises(zoo.ZooError, match="unknown recipe"):
+            zoo.recipe(name)
+
+
+def test_a_variant_changes_one_thing_of_its_base() -> None:
+    for name, changes in VARIANTS.items():
+        for base in ("standard", "quick"):
+            found = zoo.recipe(f"{base}+{name}")
+            own = {"name": name, "base": zoo.recipe(base).id}
+            assert found.settings() == zoo.recipe(base).settings() | dict(changes) | own
+            assert found == zoo.recipe(name, default=base)
+            assert found.base_id == zoo.recipe(base).id
+    assert zoo.recipe("sam").base == zoo.recipe("standard").id
+    with pytest.raises(zoo.ZooError, match="unknown variant 'fast' of recipe 'quick'; known: batchnorm-only"):
+        zoo.recipe("quick").variant("fast")
+
+
+def test_a_step_costs_as_many_forward_passes_as_it_needs() -> None:
+    passes = {name: zoo.recipe(name).training_passes for name in VARIANTS}
+    assert passes == {"batchnorm-only": 2, "sam": 6, "mixup": 3, "dropblock": 3, "label-smoothing": 3}
+    assert zoo.recipe("quick").training_passes == 3
+    assert zoo.recipe("sam").variant("batchnorm-only").training_passes == 4, "SAM on norms alone"
+
+
+def test_a_recipe_that_starts_from_weights() -> None:
+    taught = zoo.recipe("quick").distilled("wrn10-1@8~quick-1#0")
+    found = taught.started("finetuned", "wrn10-1@8~distilled-1#0", epochs=2)
+    assert (found.name, found.epochs, found.teacher) == ("finetuned", 2, "")
+    assert found.base_id == zoo.recipe("quick").id
+    assert found.alone
+    assert not zoo.recipe("quick").alone
+    with pytest.raises(zoo.ZooError, match="recipe 'quick': starting from weights needs a design"):
+        zoo.recipe("quick").started("finetuned", "")
 
 
 REQUIRED = {
@@ -42,17 +77,25 @@ REQUIRED = {
     "cutout": 1,
 }
 OPTIONAL = {"precision": "bfloat16", "base": "standard-1", "teacher": "wrn10-1#0@standard-1", "cycles": 2}
+VARIED = {
+    "trained": "norms",
+    "sharpness": 0.05,
+    "mixup": 0.2,
+    "drop_block": 0.1,
+    "start": "wrn10-1@8~quick-1#0",
+}
 
 
 def test_every_setting_changes_the_id() -> None:
     base = dataclasses.replace(zoo.recipe("standard"), warmup_epochs=0.0)
     assert REQUIRED.keys() == base.settings().keys()
     fields = {field.name for field in dataclasses.fields(base)}
-    assert REQUIRED.keys() | OPTIONAL.keys() | {"snapshot"} == fields
-    ids = {dataclasses.replace(base, **{key: value}).id for key, value in (REQUIRED | OPTIONAL).items()}
+    assert REQUIRED.keys() | OPTIONAL.keys() | VARIED.keys() | {"snapshot"} == fields
+    changes = REQUIRED | OPTIONAL | VARIED
+    ids = {dataclasses.replace(base, **{key: value}).id for key, value in changes.items()}
     cyclic = dataclasses.replace(base, cycles=2)
     ids |= {dataclasses.replace(cyclic, snapshot=number).id for number in (1, 2)}
-    assert len(ids | {base.id}) == len(REQUIRED) + len(OPTIONAL) + 3
+    assert len(ids | {base.id}) == len(changes) + 3
     assert dataclasses.replace(base).id == base.id
     assert base.id.startswith("standard-")
 
@@ -68,7 +111,9 @@ def test_ids_of_stored_members_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [*RECIPES.values(), *zoo.recipe("quick").snapshots()], ids=lambda r: r.name
+    "recipe",
+    [*RECIPES.values(), *map(zoo.recipe, VARIANTS), *zoo.recipe("quick").snapshots()],
+    ids=lambda r: r.name,
 )
 def test_settings_and_fields_both_give_the_recipe_back(recipe: Recipe) -> None:
     for stored in (recipe.settings(), dataclasses.asdict(recipe)):
@@ -128,6 +173,10 @@ def test_with_epochs_is_another_recipe() -> None:
             "3 cycles need the schedule cosine, got onecycle",
         ),
         ({"cycles": 4, "warmup_epochs": 0.0}, "epochs must be a multiple of the 4 cycles, got 30"),
+        ({"trained": "head"}, "unknown trained 'head'; known: all, norms"),
+        ({"sharpness": -0.1}, "sharpness must be at least 0, got -0.1"),
+        ({"mixup": float("nan")}, "mixup must be at least 0, got nan"),
+        ({"drop_block": 1.0}, r"drop_block must be in \[0, 1\), got 1.0"),
         ({"snapshot": 1}, "snapshot 1 needs at least 2 cycles, got 1"),
         ({"snapshot": 4, "cycles": 3, "warmup_epochs": 0.0}, "snapshot must be from 0 to 3, .* got 4"),
         ({"snapshot": -1, "cycles": 3, "warmup_epochs": 0.0}, "snapshot must be from 0 to 3, .* got -1"),

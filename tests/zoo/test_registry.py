@@ -71,7 +71,10 @@ def test_registry_is_read_only() -> None:
         ("timm:resnet5o", "unknown timm model 'resnet5o'; did you mean timm:resnet50"),
         ("timm:", "unknown timm model ''"),
         ("timm:resnet18.nonsense", "unknown timm model 'resnet18.nonsense': Invalid pretrained tag"),
-        ("wnr28-10", r"unknown model 'wnr28-10'; did you mean wrn28-10\? there are [0-9]+ families: explorer zoo list"),
+        (
+            "wnr28-10",
+            r"unknown model 'wnr28-10'; did you mean wrn28-10\? there are [0-9]+ families: explorer zoo list",
+        ),
         ("wnr28-10+mimo3", r"over a wide ResNet \(wrnDEPTH-WIDTH\), got 'wnr28-10'"),
         ("moblie-x2", r"unknown model 'moblie-x2'; did you mean mobile-x2"),
         ("resnet50", r"unknown model 'resnet50'; did you mean timm:resnet50, "),

@@ -38,9 +38,7 @@ def _build(config: GoogLeNetConfig, in_channels: int, num_classes: int, resoluti
     from torchvision.models import GoogLeNet
     from torchvision.models.googlenet import BasicConv2d
 
-    network = GoogLeNet(
-        num_classes=num_classes, aux_logits=False, init_weights=False, dropout=config.dropout
-    )
+    network = GoogLeNet(num_classes=num_classes, aux_logits=False, init_weights=False, dropout=config.dropout)
     if in_channels != 3:
         network.conv1 = BasicConv2d(in_channels, 64, kernel_size=7, stride=2, padding=3)
     return network

@@ -52,8 +52,8 @@ class MemberJob:
     def __post_init__(self) -> None:
         if not self.seeds:
             raise UsageError(f"a training of {self.model} needs at least one seed")
-        if len(self.seeds) > 1 and (self.snapshots or self.recipe.teacher):
-            what = "snapshots" if self.snapshots else "students of a teacher"
+        if len(self.seeds) > 1 and (self.snapshots or self.recipe.alone):
+            what = "snapshots" if self.snapshots else _alone(self.recipe)
             raise UsageError(f"{what} of {self.model} cannot be stacked; train each seed by itself")
 
     @property
@@ -68,8 +68,11 @@ class MemberJob:
 
     @property
     def macs_per_example(self) -> int:
-        """MACs of training on one example: forward, backward as 2 x forward, and the teacher's forward."""
-        return 3 * self.macs + self.teacher_macs
+        """MACs of training on one example: forward, backward as 2 x forward, and the teacher's forward.
+
+        A recipe may take fewer or more passes than these 3, see `zoo.Recipe.training_passes`.
+        """
+        return self.recipe.training_passes * self.macs + self.teacher_macs
 
     @property
     def work(self) -> float:
@@ -88,10 +91,19 @@ class MemberJob:
         return f"{self.model}~{self.recipe.name}#{seeds}"
 
 
+def _alone(recipe: "Recipe") -> str:
+    """Return which members of a recipe cannot be stacked, for a sentence."""
+    if recipe.teacher:
+        return "students of a teacher"
+    return "members that start from others' weights" if recipe.start else f"members of recipe {recipe.name}"
+
+
 def chosen_recipe(
     dataset: str, name: str | None, epochs: int | None, *, precision: Precision | None = None
 ) -> "Recipe":
     """Return the recipe called ``name``, or the data set's default, with what else was asked for.
+
+    A variant's name alone (``sam``) is that variant of the data set's default; ``reference+sam`` names both.
 
     Args:
         dataset: which data set's default.
@@ -105,11 +117,17 @@ def chosen_recipe(
     import dataclasses
 
     from zoo import recipe
+    from zoo.recipes import split_name
 
-    chosen = recipe(name or DEFAULT_RECIPES.get(dataset, "standard"))
+    default = DEFAULT_RECIPES.get(dataset, "standard")
+    base, variant = split_name(name or default, default)
+    chosen = recipe(base)
     if epochs is not None:
         chosen = chosen.with_epochs(epochs)
-    return chosen if precision is None else dataclasses.replace(chosen, precision=precision)
+    if precision is not None:
+        chosen = dataclasses.replace(chosen, precision=precision)
+    # Last, so that the variant and the recipe it may be compared with are equally long.
+    return chosen.variant(variant) if variant else chosen
 
 
 def resolved_models(models: Sequence[ModelSpec], images: ImageSet) -> tuple[ModelSpec, ...]:
@@ -201,7 +219,7 @@ def records_of(store: Store, images: ImageSet, job: MemberJob) -> list[MemberRec
 def stack_jobs(jobs: Sequence[MemberJob], stacked: int) -> tuple[MemberJob, ...]:
     """Join up to ``stacked`` jobs that differ in nothing but the seed; the order stays that of the firsts.
 
-    Snapshot runs and students of a teacher stay alone.
+    Snapshot runs, students of a teacher and what else a recipe keeps by itself stay alone.
 
     Raises:
         UsageError: ``stacked`` below 1.
@@ -213,7 +231,7 @@ def stack_jobs(jobs: Sequence[MemberJob], stacked: int) -> tuple[MemberJob, ...]
     ordered = sorted(jobs, key=lambda job: first[_without_seed(job)])
     for _, same in groupby(ordered, key=_without_seed):
         alike = list(same)
-        width = 1 if alike[0].snapshots or alike[0].recipe.teacher else stacked
+        width = 1 if alike[0].snapshots or alike[0].recipe.alone else stacked
         for start in range(0, len(alike), width):
             part = alike[start : start + width]
             seeds = sorted(seed for job in part for seed in job.seeds)

@@ -17,6 +17,7 @@ from explorer.data import ImageSet, load_images
 from explorer.errors import StoreError
 from explorer.record import MemberRecord, TrainingRecord
 from explorer.run.training.jobs import MemberJob
+from explorer.run.training.starting import initial_weights
 from explorer.run.training.teachers import teacher_of, teaching
 from explorer.run.workers import settle_in
 from explorer.spec import Member, ModelSpec
@@ -91,7 +92,8 @@ def train_job(job: MemberJob, deadline_s: float | None) -> JobOutcome:
         if deadline_s is not None and time.monotonic() >= deadline_s:
             # The time went while this process started.
             return JobOutcome(records=(), epochs=epochs_done(checkpoint))
-        tasks = train_tasks(job, images)
+        initial = initial_weights(store, images, job) if job.recipe.start else None
+        tasks = train_tasks(job, images, initial)
         arrays = (images.train.images, images.train.labels)
         settings: dict[str, Any] = {
             "checkpoint": checkpoint,
@@ -128,8 +130,10 @@ def train_job(job: MemberJob, deadline_s: float | None) -> JobOutcome:
         return JobOutcome(records=tuple(records), epochs=job.recipe.epochs)
 
 
-def train_tasks(job: MemberJob, images: ImageSet) -> "tuple[TrainJob, ...]":
-    """Return what the trainer is asked for, one task a seed."""
+def train_tasks(
+    job: MemberJob, images: ImageSet, initial: Mapping[str, Any] | None = None
+) -> "tuple[TrainJob, ...]":
+    """Return what the trainer is asked for, one task a seed; ``initial``: the weights to start from."""
     from zoo import TrainJob
 
     return tuple(
@@ -140,6 +144,7 @@ def train_tasks(job: MemberJob, images: ImageSet) -> "tuple[TrainJob, ...]":
             seed=seed,
             resolution=job.model.resolution,
             compiled=job.compiled,
+            initial=initial,
         )
         for seed in job.seeds
     )
@@ -150,8 +155,9 @@ def time_step(job: MemberJob, stacked: int, seconds: float) -> float:
     from zoo import step_seconds
 
     images = images_of(job.dataset, job.data_dir)
-    # Without the teacher: it may not be there yet, and its answers are timed by themselves.
-    plain = replace(job, recipe=replace(job.recipe, teacher=""))
+    # Without the teacher: it may not be there yet, and its answers are timed by themselves. Weights to start
+    # from take no other time than drawn ones.
+    plain = replace(job, recipe=replace(job.recipe, teacher="", start=""))
     task = train_tasks(plain, images)[0]
     return step_seconds(
         task, images.train.images, images.train.labels, device=job.device, stacked=stacked, seconds=seconds

@@ -1,6 +1,4 @@
 import pytest
-import torch
-import torch.nn.functional as F
 
 import zoo
 from tests.zoo.network_checks import check_deterministic, check_trains, counted, departures
