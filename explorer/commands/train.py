@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     "recipe",
     default=None,
     metavar="NAME",
-    help="Training recipe; the data set has a default. Variants of it: batchnorm-only, sam, mixup, dropblock, "
-    "label-smoothing.",
+    help="Training recipe; the data set has a default. Variants of it: batchnorm-only, sam, mixup, "
+    "dropblock, label-smoothing.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Train this long instead of as the recipe says.")
 @click.option("--workers", type=click.IntRange(min=1), help="Members at a time.  [default: one a core]")
