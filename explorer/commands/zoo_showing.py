@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,7 +55,7 @@ def systems_document(text: str | None, role: str | None, offers: str | None) -> 
 
 
 def system_document(system: "System") -> dict[str, Any]:
-    """Return one entry of the catalogue."""
+    """Return one entry of the catalogue, with the ids of its claims."""
     return {
         "name": system.name,
         "key": system.key,
@@ -70,8 +71,19 @@ def system_document(system: "System") -> dict[str, Any]:
         "what": system.what,
         "headline": system.headline or None,
         "elsewhere": system.elsewhere or None,
-        "claims": list(system.claims),
+        "not_built": system.not_built or None,
+        "claims": list(_claims_by_system().get(system.key, ())),
     }
+
+
+@cache
+def _claims_by_system() -> dict[str, tuple[str, ...]]:
+    from explorer.data.claims import read_claims
+
+    found: dict[str, tuple[str, ...]] = {}
+    for claim in read_claims().values():
+        found[claim.system] = (*found.get(claim.system, ()), claim.id)
+    return found
 
 
 def families_document() -> list[dict[str, Any]]:

@@ -103,10 +103,17 @@ def _system(system: Document) -> str:
         ("outside", system["outside_reason"] or ""),
         ("published", system["headline"] or ""),
         ("elsewhere", system["elsewhere"] or ""),
-        ("claims", ", ".join(system["claims"])),
+        ("not built", system["not_built"] or ""),
+        ("claims", _claims(system)),
         ("listed", ", ".join(system["seed"])),
     ]
     return "\n".join([f"{system['name']} ({system['key']}): {system['what']}", *_labelled(pairs)])
+
+
+def _claims(system: Document) -> str:
+    if not system["claims"]:
+        return ""
+    return f"{', '.join(system['claims'])}: explorer claims {system['key']}"
 
 
 def _family(family: Document) -> str:

@@ -302,3 +302,11 @@ def test_an_ensemble_that_does_not_exist_is_answered_with_those_that_do(explorer
         assert "no ensemble inside one network is written '+foo4'" in done.err
         assert "+mimoM, +batchM, +packedM, +trunkM" in done.err
         assert len(done.err.splitlines()) == 1
+
+
+def test_claims_of_the_catalogue_are_those_that_are_checked() -> None:
+    from explorer.data.claims import read_claims
+    from zoo.catalogue import systems
+
+    offering = {key for key, system in systems().items() if "claim" in map(str, system.offers)}
+    assert offering == {claim.system for claim in read_claims().values()}

@@ -223,3 +223,12 @@ def test_what_the_registry_finds_is_never_written_down() -> None:
     for path in (Path(zoo.__file__).parent / "catalogue").glob("*.toml"):
         for table in tomllib.loads(path.read_text(encoding="utf-8"))["system"]:
             assert not set(table["offers"]) & set(FROM_REGISTRY)
+
+
+def test_families_and_supernets_build_or_say_why_not() -> None:
+    rows = [one for one in systems().values() if {Role.FAMILY, Role.SUPERNET} & set(one.roles)]
+    unbuilt = {one.key for one in rows if not {Offer.BUILD, Offer.SUPERNET} & set(one.offers)}
+
+    assert len(rows) == 77
+    assert unbuilt == {"ascan", "supertickets", "turbovit"}
+    assert unbuilt == {one.key for one in systems().values() if one.not_built}

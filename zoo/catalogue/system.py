@@ -70,8 +70,8 @@ _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ARXIV = re.compile(r"\d{4}\.\d{4,5}")
 _PLACE = re.compile(r"\d{3}:\d+")
 _FIRST_YEAR, _LAST_YEAR = 2012, 2100
-_WORDS = {"key", "name", "what", "title", "arxiv", "outside_reason", "headline", "elsewhere"}
-_LISTS = {"roles", "seed", "offers", "claims"}
+_WORDS = {"key", "name", "what", "title", "arxiv", "outside_reason", "headline", "elsewhere", "not_built"}
+_LISTS = {"roles", "seed", "offers"}
 _NEEDED = ("key", "name", "what", "roles", "seed", "offers")
 
 
@@ -105,8 +105,8 @@ class System:
     """Figures its authors print first; points of accuracy where no unit is named."""
     elsewhere: str = ""
     """Where it is implemented, and licences that bind."""
-    claims: tuple[str, ...] = ()
-    """Ids of its checkable claims."""
+    not_built: str = ""
+    """Why a family or supernet is not built here; empty where it is."""
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
