@@ -5,12 +5,12 @@ weights, ``architecture.tag``, at one image size; accuracies are printed in perc
 Numbers may carry thousands separators.
 """
 
-import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.data.csv_table import numbered_rows
 from explorer.errors import InputDataError
 
 MODEL, SIZE, TOP1, TOP5, PARAMS = "model", "img_size", "top1", "top5", "param_count"
@@ -138,7 +138,7 @@ def read_results_table(path: Path | str) -> AccuracyTable:
     """
     path = Path(path)
     rows: dict[tuple[str, int], AccuracyRow] = {}
-    for line, cells in _lines(path):
+    for line, cells in numbered_rows(path, REQUIRED):
         try:
             row = _row(cells, line)
             if row.key in rows:
@@ -180,26 +180,6 @@ def _examples(path: Path, rows: tuple[AccuracyRow, ...]) -> tuple[int | None, tu
 def _is_share_of(share: float, examples: int) -> bool:
     nearest = round(share * examples) / examples
     return abs(round(100 * nearest, _PRINTED_DECIMALS) - 100 * share) < 0.1 * 10**-_PRINTED_DECIMALS
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and cells of every row, the header checked."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="", restval="", strict=True)
-            columns = reader.fieldnames or ()
-            missing = [name for name in REQUIRED if name not in columns]
-            if missing:
-                raise InputDataError(
-                    f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                    f"it has {', '.join(columns) or 'none'}"
-                )
-            for cells in reader:
-                yield reader.line_num, cells
-    except FileNotFoundError:
-        raise InputDataError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputDataError(f"{path} cannot be read as a table: {error}") from error
 
 
 def _row(cells: Mapping[str, str], line: int) -> AccuracyRow:

@@ -5,14 +5,14 @@ memory format, versions, device and, with ``-dynamo``, that the model was compil
 at one image size and one batch. Numbers may carry thousands separators.
 """
 
-import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from explorer.data.csv_table import numbered_rows
 from explorer.errors import InputDataError
 from explorer.workload import Precision, Runtime, Workload
 
@@ -114,7 +114,7 @@ def read_benchmark_table(path: Path | str, *, skip_bad: bool = False) -> Benchma
     path = Path(path)
     rows: dict[tuple[str, int], BenchmarkRow] = {}
     skipped: list[str] = []
-    for line, cells in _lines(path):
+    for line, cells in numbered_rows(path, REQUIRED):
         try:
             row = _row(cells, line)
             if row.key in rows:
@@ -130,26 +130,6 @@ def read_benchmark_table(path: Path | str, *, skip_bad: bool = False) -> Benchma
     if not rows:
         raise InputDataError(f"{path} has no usable rows{': ' + skipped[0] if skipped else ''}")
     return BenchmarkTable(name=path.stem, rows=tuple(rows.values()), skipped=tuple(skipped), **_said(path))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and cells of every row, the header checked."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="", restval="", strict=True)
-            columns = reader.fieldnames or ()
-            missing = [name for name in REQUIRED if name not in columns]
-            if missing:
-                raise InputDataError(
-                    f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                    f"it has {', '.join(columns) or 'none'}"
-                )
-            for cells in reader:
-                yield reader.line_num, cells
-    except FileNotFoundError:
-        raise InputDataError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputDataError(f"{path} cannot be read as a table: {error}") from error
 
 
 def _row(cells: Mapping[str, str], line: int) -> BenchmarkRow:

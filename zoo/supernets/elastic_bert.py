@@ -7,18 +7,16 @@ features, so that fewer heads are narrower queries, keys and values.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from zoo.registry import ZooError
+from zoo.supernets.elastic_encoder import HEAD_FEATURES, ElasticEncoder
 from zoo.supernets.encoder import Attention
-from zoo.supernets.rows import Row, RowSpace, part, same
+from zoo.supernets.rows import part
 from zoo.supernets.space import Choice, Piece
-
-HEAD_FEATURES = 64
 
 
 class WordPieces(nn.Module):
@@ -74,7 +72,7 @@ class Answer(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElasticBert(RowSpace):
+class ElasticBert(ElasticEncoder):
     """Depth; of each layer the heads and the hidden features of its two linear layers."""
 
     name: str = "instatune_bert"
@@ -89,10 +87,7 @@ class ElasticBert(RowSpace):
     channels: int = 1
     vocabulary: int = 30_522
     positions: int = 512
-    embed: int = 768
     depths: tuple[int, ...] = (6, 7, 8, 9, 10, 11, 12)
-    heads: tuple[int, ...] = (6, 8, 10, 12)
-    hidden: tuple[int, ...] = (1024, 2048, 3072)
     tokens: int = 128
     """Word pieces of a sentence that pieces are taken apart for."""
 
@@ -100,22 +95,6 @@ class ElasticBert(RowSpace):
     def published(self) -> Mapping[str, Choice]:
         """The network that the supernet is made from."""
         return {f"{self.name}.base": self.largest()}
-
-    @property
-    def decisions(self) -> tuple[str, ...]:
-        """Depth, heads, hidden features."""
-        return (
-            f"layers: {self.depths}",
-            f"heads of each layer, of {HEAD_FEATURES} features: {self.heads}",
-            f"hidden features of each layer: {self.hidden}",
-        )
-
-    def rows(self, lead: tuple[Any, ...] | None) -> tuple[Row, ...]:
-        """Depth; heads and hidden features of each layer."""
-        first = Row("depth", (self.depths,))
-        if lead is None:
-            return (first,)
-        return first, same("heads", self.heads, lead[0]), same("hidden", self.hidden, lead[0])
 
     def resolution(self, choice: Choice) -> int:
         """Return 128: the word pieces of a sentence that the authors' package counts work for."""

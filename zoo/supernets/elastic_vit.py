@@ -6,18 +6,16 @@ The largest sub-network is ViT-B/16 itself, whose weights the supernet starts fr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from zoo.published import Published, Status
+from zoo.supernets.elastic_encoder import HEAD_FEATURES, ElasticEncoder
 from zoo.supernets.encoder import EncoderBlock, PatchTokens, TokenHead
-from zoo.supernets.rows import Row, RowSpace, part, same
+from zoo.supernets.rows import part
 from zoo.supernets.space import Choice, Piece
-
-HEAD_FEATURES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElasticViT(RowSpace):
+class ElasticViT(ElasticEncoder):
     """Depth; of each block the heads and the hidden features of its two linear layers."""
 
     name: str = "instatune_vit_b16"
@@ -27,10 +25,7 @@ class ElasticViT(RowSpace):
         "vit_base_imagenet (that package does not name the paper)"
     )
     systems: tuple[str, ...] = ("instatune",)
-    embed: int = 768
     depths: tuple[int, ...] = (10, 11, 12)
-    heads: tuple[int, ...] = (6, 8, 10, 12)
-    hidden: tuple[int, ...] = (1024, 2048, 3072)
     side: int = 224
     patch: int = 16
 
@@ -49,22 +44,6 @@ class ElasticViT(RowSpace):
                 source="timm results/benchmark-infer-amp-nhwc-pt240-cu124-rtx4090.csv, vit_base_patch16_224",
             ),
         )  # fmt: skip
-
-    @property
-    def decisions(self) -> tuple[str, ...]:
-        """Depth, heads, hidden features."""
-        return (
-            f"blocks: {self.depths}",
-            f"heads of each block, of {HEAD_FEATURES} features: {self.heads}",
-            f"hidden features of each block: {self.hidden}",
-        )
-
-    def rows(self, lead: tuple[Any, ...] | None) -> tuple[Row, ...]:
-        """Depth; heads and hidden features of each block."""
-        first = Row("depth", (self.depths,))
-        if lead is None:
-            return (first,)
-        return first, same("heads", self.heads, lead[0]), same("hidden", self.hidden, lead[0])
 
     def resolution(self, choice: Choice) -> int:
         """Return 224: positions are learnt for it."""
