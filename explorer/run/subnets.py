@@ -221,8 +221,8 @@ def within(
     least = cost(space.smallest())
     if least > limit:
         raise UsageError(
-            f"no sub-network of {space.name} is within the budget: the smallest costs {least:g}, "
-            f"the budget is {limit:g}"
+            f"no sub-network of {space.name} is within the budget: the smallest costs {least:,.10g}, "
+            f"the budget is {limit:,.10g}"
         )
     pool = _Pool(cost, limit)
     pool.look_at(space.smallest())
