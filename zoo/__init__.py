@@ -12,9 +12,9 @@ from zoo.registry import (
     build,
     canonical_name,
     default_resolution,
-    families,
     family_of,
     register,
+    registered_families,
 )
 from zoo.stacked import train_stacked
 from zoo.step_time import step_seconds
@@ -39,11 +39,11 @@ __all__ = [
     "build_classifier",
     "canonical_name",
     "default_resolution",
-    "families",
     "family_of",
     "predict",
     "recipe",
     "register",
+    "registered_families",
     "step_seconds",
     "train",
     "train_stacked",

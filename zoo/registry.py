@@ -83,7 +83,7 @@ def register(family: Family) -> None:
     _FAMILIES[family.name] = family
 
 
-def families() -> Mapping[str, Family]:
+def registered_families() -> Mapping[str, Family]:
     """Return the registered families by name, read-only, in the order of registration."""
     return MappingProxyType(_FAMILIES)
 

@@ -28,12 +28,14 @@ def command(recount: bool, store_url: str | None, as_json: bool) -> None:
     """
     from explorer.run.importing_catalogue import import_catalogue
     from explorer.run.progress import progress
-    from zoo import families
+    from zoo import registered_families
     from zoo.supernets import spaces
 
     supernets = {name: space.systems for name, space in spaces().items()}
     with open_store(store_url, create=True) as store, progress("count") as update:
-        done = import_catalogue(store, families(), supernets=supernets, recount=recount, update=update)
+        done = import_catalogue(
+            store, registered_families(), supernets=supernets, recount=recount, update=update
+        )
         url = store.url
     if as_json:
         print_json(_document(url, done))

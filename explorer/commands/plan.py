@@ -125,10 +125,13 @@ def _unmakeable(dataset: str, trainings: "Mapping[Member, Training]") -> dict[st
     """Return recipe id -> why `explorer train` cannot train another seed under it; absent where it can."""
     from explorer.run.training.jobs import chosen_recipe
     from zoo import ZooError
+    from zoo.recipes import VARIANTS
 
     found: dict[str, str] = {}
     for one in {training.record.recipe_id: training for training in trainings.values()}.values():
         record, name = one.record, one.base_recipe.rpartition("-")[0]
+        own = record.recipe_id.rpartition("-")[0]
+        name = f"{name}+{own}" if own in VARIANTS else name
         epochs, precision = record.recipe.get("epochs"), record.recipe.get("precision")
         try:
             recipe = chosen_recipe(

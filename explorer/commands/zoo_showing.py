@@ -92,7 +92,7 @@ def families_document() -> list[dict[str, Any]]:
 
     return [
         {"name": f.name, "example": f.example, "summary": f.summary, "of": list(f.systems)}
-        for f in zoo.families().values()
+        for f in zoo.registered_families().values()
     ]
 
 

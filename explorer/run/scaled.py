@@ -15,7 +15,7 @@ from explorer.report.scaling import Choice, Figure, ScaledRow
 from explorer.run.progress import Update
 from explorer.run.scaled_search import Search, close_in, explore
 from zoo.families.efficientnet import of_phi
-from zoo.registry import Family, families
+from zoo.registry import Family, registered_families
 from zoo.scaling import compound
 from zoo.scaling.efficientnet import COEFFICIENTS, published_of_phi
 from zoo.scaling.rules import Network, Rule, Scalable, knobs_of, rules_for
@@ -73,7 +73,7 @@ class Counter:
 def published_figures(network: Network) -> dict[str, Figure]:
     """Return the first published figure of each quantity of this network at this resolution."""
     found: dict[str, Figure] = {}
-    for family in families().values():
+    for family in registered_families().values():
         for row in family.published:
             if row.model != network.model:
                 continue

@@ -33,7 +33,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> zoo.Family:
         ),
     )
     family = dataclasses.replace(
-        zoo.families()["mlp"],
+        zoo.registered_families()["mlp"],
         name="stand_in",
         published=tuple(dataclasses.replace(row, classes=8) for row in rows),
         systems=("taps", "lit"),
@@ -54,7 +54,7 @@ def test_every_system_is_listed_with_the_families_beside_it(explorer_here) -> No
         assert entry["seed"] == list(system.seed)
         assert (entry["year"], entry["arxiv"]) == (system.year, system.arxiv)
     assert [(f["name"], f["example"], f["summary"]) for f in document["families"]] == [
-        (f.name, f.example, f.summary) for f in zoo.families().values()
+        (f.name, f.example, f.summary) for f in zoo.registered_families().values()
     ]
 
 
@@ -70,7 +70,7 @@ def test_every_family_is_listed_with_its_example(explorer_here) -> None:
     text = explorer_here("zoo", "list", "--families").out.splitlines()
 
     listed = [line.split()[:2] for line in text]
-    assert listed == [[f.name, f.example] for f in zoo.families().values()]
+    assert listed == [[f.name, f.example] for f in zoo.registered_families().values()]
     assert {name: example for name, example in listed if name in INNER} == INNER
 
 

@@ -141,7 +141,7 @@ def test_the_digest_is_that_of_the_rows(store) -> None:
 
 def test_sub_networks_of_a_real_supernet_are_reproduced_by_cost(store) -> None:
     """AttentiveNAS and AlphaNet: the READMEs' MFLOPs, which are multiply-adds."""
-    own = {"attentivenas": zoo.families()["attentivenas"]}
+    own = {"attentivenas": zoo.registered_families()["attentivenas"]}
     done, _ = bring(store, own, supernets={"attentivenas": spaces()["attentivenas"].systems})
     (one,) = done.tables
     assert {row.family for row in one.table.rows} == {"attentivenas", "alphanet"}

@@ -68,7 +68,7 @@ def test_every_system_offers_something_or_says_why_not() -> None:
 
 
 def test_the_registry_adds_what_it_builds_and_names_only_systems_that_exist() -> None:
-    for family in zoo.families().values():
+    for family in zoo.registered_families().values():
         for key in family.systems:
             assert Offer.BUILD in systems()[key].offers, f"{family.name} names the unknown system {key}"
             assert family in families_of(key)
@@ -76,13 +76,13 @@ def test_the_registry_adds_what_it_builds_and_names_only_systems_that_exist() ->
         for key in space.systems:
             assert Offer.SUPERNET in systems()[key].offers
             assert space in spaces_of(key)
-    built = {key for family in zoo.families().values() for key in family.systems}
+    built = {key for family in zoo.registered_families().values() for key in family.systems}
     assert built == {s.key for s in systems().values() if Offer.BUILD in s.offers}
 
 
 def test_a_registered_family_makes_its_system_buildable(monkeypatch: pytest.MonkeyPatch) -> None:
     before = systems()["taps"].offers
-    family = dataclasses.replace(zoo.families()["mlp"], name="stand_in", systems=("taps",))
+    family = dataclasses.replace(zoo.registered_families()["mlp"], name="stand_in", systems=("taps",))
     monkeypatch.setitem(_FAMILIES, "stand_in", family)
 
     assert systems()["taps"].offers == (Offer.BUILD, *before)
@@ -109,7 +109,7 @@ def test_families_and_networks_are_found_too() -> None:
     family, network = find("wide_resnet"), find("wrn28-10.0")
 
     assert (family.family, family.variant, family.is_network) == (
-        zoo.families()["wide_resnet"],
+        zoo.registered_families()["wide_resnet"],
         "wrn16-4",
         False,
     )

@@ -219,7 +219,7 @@ def test_names_read_back(method: str, depth: int, width: float, members: int) ->
 def test_packed_names_say_an_unusual_alpha(members: int, alpha: float) -> None:
     name = zoo.canonical_name("packed", depth=10, width=1, members=members, alpha=alpha)
 
-    config = zoo.families()["packed"].parse(name)
+    config = zoo.registered_families()["packed"].parse(name)
 
     assert config.alpha == alpha
     assert ("a" in name.partition("+packed")[2]) == (alpha != 2.0)

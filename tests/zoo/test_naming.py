@@ -75,6 +75,6 @@ def test_refuses(text: str, message: str) -> None:
 
 def test_a_family_whose_knob_is_the_resolution_builds_at_it() -> None:
     config = zoo.family_of("efficientnet-b0").parse("efficientnet-b0")
-    knobs = {knob: getattr(config, knob) for knob in zoo.families()["efficientnet"].knobs}
+    knobs = {knob: getattr(config, knob) for knob in zoo.registered_families()["efficientnet"].knobs}
     network = zoo.build("efficientnet", num_classes=3, **knobs)
     assert sum(p.numel() for p in network.parameters()) > 4e6

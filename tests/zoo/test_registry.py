@@ -37,8 +37,10 @@ def test_family_name_with_knobs_is_the_variant() -> None:
 
 
 def test_every_family_documents_an_example_that_builds_from_its_knobs() -> None:
-    assert {"wide_resnet", "mimo", "batch_ensemble", "packed", "mlp", "mobile", "timm"} <= set(zoo.families())
-    for family in zoo.families().values():
+    assert {"wide_resnet", "mimo", "batch_ensemble", "packed", "mlp", "mobile", "timm"} <= set(
+        zoo.registered_families()
+    )
+    for family in zoo.registered_families().values():
         config = family.parse(family.example)
         assert family.format(config) == family.example
         knobs = {knob: getattr(config, knob) for knob in family.knobs}
@@ -48,14 +50,14 @@ def test_every_family_documents_an_example_that_builds_from_its_knobs() -> None:
 
 
 def test_second_registration_is_refused() -> None:
-    family = zoo.families()["mlp"]
+    family = zoo.registered_families()["mlp"]
     with pytest.raises(zoo.ZooError, match="family 'mlp' is registered already, as: multilayer perceptron"):
         register(family)
 
 
 def test_registry_is_read_only() -> None:
     with pytest.raises(TypeError):
-        zoo.families()["mine"] = zoo.families()["mlp"]  # type: ignore[index]
+        zoo.registered_families()["mine"] = zoo.registered_families()["mlp"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

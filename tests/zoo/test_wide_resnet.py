@@ -99,7 +99,7 @@ def test_parameters_follow_the_closed_form(blocks: int, width: float, channels: 
 @given(depth=st.integers(1, 100).map(lambda n: 6 * n + 4), width=st.floats(0.125, 100.0))
 def test_names_read_back(depth: int, width: float) -> None:
     name = zoo.canonical_name("wide_resnet", depth=depth, width=width)
-    config = zoo.families()["wide_resnet"].parse(name)
+    config = zoo.registered_families()["wide_resnet"].parse(name)
     assert (config.depth, config.width) == (depth, width)  # type: ignore[union-attr]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from zoo.catalogue.system import Offer, Role, System, read_catalogue
-from zoo.registry import Family, ZooError, canonical_name, families, family_of
+from zoo.registry import Family, ZooError, canonical_name, family_of, registered_families
 from zoo.supernets import SearchSpace, spaces
 
 _WRITTEN = read_catalogue(Path(__file__).parent)
@@ -34,7 +34,7 @@ class Found:
 
 def systems() -> Mapping[str, System]:
     """Return every system by key, with what the registry and the search spaces add to its offers."""
-    built = {key for family in families().values() for key in family.systems}
+    built = {key for family in registered_families().values() for key in family.systems}
     searched = {key for space in spaces().values() for key in space.systems}
     joined = {}
     for key, system in _WRITTEN.items():
@@ -50,7 +50,7 @@ def families_of(key: str) -> tuple[Family, ...]:
         ZooError: no such system.
     """
     _checked(key)
-    return tuple(family for family in families().values() if key in family.systems)
+    return tuple(family for family in registered_families().values() if key in family.systems)
 
 
 def spaces_of(key: str) -> tuple[SearchSpace, ...]:
@@ -74,7 +74,7 @@ def find(name: str) -> Found:
     """
     wanted = name.strip().casefold()
     found = [s for s in systems().values() if wanted in (s.key, s.name.casefold(), s.arxiv)]
-    family = families().get(wanted.replace("-", "_")) or families().get(wanted)
+    family = registered_families().get(wanted.replace("-", "_")) or registered_families().get(wanted)
     if found:
         return Found(systems=tuple(found))
     if family is not None:
@@ -104,7 +104,9 @@ def _checked(key: str) -> None:
 
 def _unknown(name: str) -> ZooError:
     """Return the error for a name nobody has, with up to five like it, the likest first."""
-    words = {name: name for family in families().values() for name in (family.name, *family.variants)}
+    words = {
+        name: name for family in registered_families().values() for name in (family.name, *family.variants)
+    }
     words |= {s.key: s.key for s in _WRITTEN.values()} | {s.name.casefold(): s.key for s in _WRITTEN.values()}
     near = difflib.get_close_matches(name.strip().casefold(), words, n=5, cutoff=0.6)
     inside = [s.key for s in _WRITTEN.values() if name.strip().casefold() in s.title.casefold()]

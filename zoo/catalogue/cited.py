@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from zoo.catalogue import families_of, systems
 from zoo.published import Published, Status
-from zoo.registry import ZooError, canonical_name, families
+from zoo.registry import ZooError, canonical_name, registered_families
 
 _T = TypeVar("_T")
 _DAYS_LIMIT = 1e6
@@ -262,7 +262,7 @@ def _published(point: Point) -> list[Published]:
     name = canonical_name(point.model)
     return [
         row
-        for family in families().values()
+        for family in registered_families().values()
         for row in family.published
         if row.resolution == point.resolution and canonical_name(row.model) == name
     ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.registry import IMAGENET_CLASSES, Family, ZooError, families, family_of
+from zoo.registry import IMAGENET_CLASSES, Family, ZooError, family_of, registered_families
 from zoo.scaling.efficientnet import BASE_RESOLUTION
 from zoo.scaling.efficientnetv2 import efficientnetv2
 from zoo.scaling.factors import (
@@ -72,7 +72,7 @@ def scalable(name: str) -> Scalable:
     Raises:
         ZooError: no such name, or the family has no scaling knobs.
     """
-    family = families().get(name) or _of_system(name) or family_of(name)
+    family = registered_families().get(name) or _of_system(name) or family_of(name)
     known = name in (family.name, *family.systems) and name not in family.variants
     text = _BASES.get(family.name, family.example) if known else name
     config = family.parse(text)
@@ -88,7 +88,7 @@ def scalable_families() -> tuple[str, ...]:
     """Return the names of the families that have scaling knobs."""
     return tuple(
         family.name
-        for family in families().values()
+        for family in registered_families().values()
         if family.name != "timm"  # its names take seconds to read, and hold no knobs
         and not _axes(family, family.parse(_BASES.get(family.name, family.example))) <= {"resolution"}
     )
@@ -137,7 +137,7 @@ def knobs_of(model: str) -> dict[str, Any]:
 
 
 def _of_system(name: str) -> Family | None:
-    found = [family for family in families().values() if name in family.systems]
+    found = [family for family in registered_families().values() if name in family.systems]
     return found[0] if len(found) == 1 else None
 
 

@@ -72,7 +72,7 @@ def test_ends_of_a_space() -> None:
 
 def test_weights_files_hold_four_bytes_a_parameter() -> None:
     found = special("saved_megabytes", model="block:vdsr@16").value
-    assert found == pytest.approx(664_704 * 4 / 1e6, rel=0.01)
+    assert found == pytest.approx(664_704 * 4 / 1e6, abs=0.06)  # to one decimal
 
 
 def test_intensity_grows_with_the_batch() -> None:

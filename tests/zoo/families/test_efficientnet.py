@@ -12,7 +12,7 @@ from zoo.published import Published
 from zoo.registry import ZooError
 from zoo.scaling.efficientnet import closed_form
 
-FAMILY = zoo.families()["efficientnet"]
+FAMILY = zoo.registered_families()["efficientnet"]
 
 
 counted = functools.cache(network_checks.counted)

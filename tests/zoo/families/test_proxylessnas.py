@@ -28,13 +28,13 @@ def test_a_block_left_out_costs_nothing() -> None:
     whole, without = ProxylessConfig(), ProxylessConfig(expansions=(3, 0, *ProxylessConfig().expansions[2:]))
     # expansion, depthwise kernel 3 and projection of 32 channels, three times as wide inside, with norms
     block = 32 * 96 + 2 * 96 + 9 * 96 + 2 * 96 + 96 * 32 + 2 * 32
-    family = zoo.families()["proxylessnas"]
+    family = zoo.registered_families()["proxylessnas"]
     assert counted(family.format(whole), 64)[0] - counted(family.format(without), 64)[0] == block
 
 
 @pytest.mark.parametrize("name", [*VARIANTS, TINY, "proxylessnas-last1536"])
 def test_names_round_trip(name: str) -> None:
-    family = zoo.families()["proxylessnas"]
+    family = zoo.registered_families()["proxylessnas"]
     assert family.parse(family.format(family.parse(name))) == family.parse(name)
     assert zoo.canonical_name(name) == name
 

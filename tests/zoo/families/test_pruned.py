@@ -63,7 +63,7 @@ def test_a_pruned_network_is_of_its_bases_kind() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(["wrn10-1", "mobile-x0.5", "timm:resnet18"]), st.floats(0.01, 0.95))
 def test_names_read_back(base: str, ratio: float) -> None:
-    family = zoo.families()["pruned_imagenet" if base.startswith("timm") else "pruned"]
+    family = zoo.registered_families()["pruned_imagenet" if base.startswith("timm") else "pruned"]
     config = family.configure(base=base, ratio=ratio)
     assert family.parse(family.format(config)) == config
 

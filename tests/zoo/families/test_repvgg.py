@@ -33,7 +33,7 @@ NAMED = ("repvgg-a0", "repvgg-a2", "repvgg-b1g4")
 
 @pytest.mark.parametrize("name", [*NAMED, TINY])
 def test_shipped_form_by_hand(name: str) -> None:
-    config = zoo.families()["repvgg"].parse(name)
+    config = zoo.registered_families()["repvgg"].parse(name)
     assert isinstance(config, RepVGGConfig)
     weights, macs, outputs = convolutions(config, 224)
     head = config.channels[-1] * 1000
@@ -47,13 +47,13 @@ def test_shipped_form_by_hand(name: str) -> None:
 def test_deploying_the_trained_form_gives_the_shipped_one(name: str) -> None:
     trained, _note = build_on_meta(lambda: zoo.build(name, num_classes=1000))
     made = deploy(trained, (1, 3, 224, 224))
-    blocks = zoo.families()["repvgg"].parse(name).depths  # type: ignore[union-attr]
+    blocks = zoo.registered_families()["repvgg"].parse(name).depths  # type: ignore[union-attr]
     assert made.reparameterised == 1 + sum(blocks)
     cost = count(trace_model(made.model, (1, 3, 224, 224)))
     assert (cost.parameters, cost.macs) == counted(f"{name}-deploy", 224)
     parameters, macs = counted(name, 224)
     # A 1x1 branch beside each 3x3 one: a ninth more multiply-adds, all of them gone when shipped.
-    head = zoo.families()["repvgg"].parse(name).channels[-1] * 1000  # type: ignore[union-attr]
+    head = zoo.registered_families()["repvgg"].parse(name).channels[-1] * 1000  # type: ignore[union-attr]
     assert 9 * (macs - head) == 10 * (cost.macs - head)
     assert parameters > cost.parameters
 

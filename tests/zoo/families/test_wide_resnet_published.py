@@ -17,7 +17,7 @@ def test_wide_resnets_of_the_table_have_its_parameters() -> None:
 
 
 def test_variants_carry_their_canonical_names() -> None:
-    family = zoo.families()["wide_resnet"]
+    family = zoo.registered_families()["wide_resnet"]
     assert {row.model for row in PUBLISHED} <= set(VARIANTS)
     for name, config in VARIANTS.items():
         assert family.format(config) == name

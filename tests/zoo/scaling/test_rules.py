@@ -63,7 +63,7 @@ def test_regnet_keeps_its_stages() -> None:
     found = scalable("regnetx-400mf")
     for size in (0.3, 0.6, 1.3, 2.2, 5.0, 9.0):
         knobs = knobs_of(RULES["fast"].network(found, size).model)
-        stages = zoo.families()["regnet"].configure(**knobs).stages
+        stages = zoo.registered_families()["regnet"].configure(**knobs).stages
         assert len(stages.widths) == 4
 
 

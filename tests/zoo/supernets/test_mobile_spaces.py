@@ -206,5 +206,5 @@ def test_spaces_are_registered_with_their_systems() -> None:
     assert systems >= {"once-for-all", "bignas", "attentivenas", "alphanet", "proxylessnas", "spaceevo"}
     for space in OURS:
         assert spaces()[space.name] is space
-        assert zoo.families()[space.name].systems == space.systems
+        assert zoo.registered_families()[space.name].systems == space.systems
         assert len({space, spaces()[space.name]}) == 1
