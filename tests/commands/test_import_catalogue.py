@@ -18,7 +18,7 @@ def made_up_zoo(monkeypatch):
     from types import SimpleNamespace
 
     spaces = {name: SimpleNamespace(systems=systems) for name, systems in SUPERNETS.items()}
-    monkeypatch.setattr(zoo, "families", lambda: families((*ROWS, row("mlp64", 0.5))))
+    monkeypatch.setattr(zoo, "registered_families", lambda: families((*ROWS, row("mlp64", 0.5))))
     monkeypatch.setattr(zoo.supernets, "spaces", lambda: spaces)
 
 
