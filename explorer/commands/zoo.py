@@ -5,7 +5,7 @@ import importlib
 import click
 
 from explorer.commands.common import json_option, print_json, zoo_errors
-from explorer.errors import unknown_name
+from explorer.errors import UsageError, unknown_name
 
 _ELSEWHERE: dict[str, tuple[str, str]] = {
     "scale": (
@@ -72,6 +72,8 @@ def list_systems(
     from explorer.commands.zoo_showing import families_document, systems_document
     from explorer.report.zoo_text import families_text, systems_text
 
+    if only_families and (text or role or offers):
+        raise UsageError("--families lists every family: TEXT, --role and --offers choose systems")
     found = systems_document(text, role, offers)
     families = families_document()
     if as_json:

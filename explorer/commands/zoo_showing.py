@@ -108,7 +108,7 @@ def show_document(name: str, *, count: bool = True) -> dict[str, Any]:
     """
     from zoo.catalogue import find, spaces_of
 
-    found = find(name)
+    found = find(name.partition("@")[0])  # with a resolution, as tables print networks
     families = _families(found)
     spaces = {space.name: space for system in found.systems for space in spaces_of(system.key)}
     networks = _networks(found, families)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Of the draws.")
 @click.option(
     "--budget",
-    "budget_text",
+    "budget_texts",
+    multiple=True,
     metavar="KIND<=AMOUNT",
     help="Find sub-networks within it: macs<=400M, parameters<=6M, latency@cpu<=20ms.",
 )
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
 )
 @json_option
 def command(
-    name: str | None, samples: int | None, seed: int, budget_text: str | None, verify: int, as_json: bool
+    name: str | None,
+    samples: int | None,
+    seed: int,
+    budget_texts: tuple[str, ...],
+    verify: int,
+    as_json: bool,
 ) -> None:
     """List the search spaces, or tell what NAME holds: size, decisions, published sub-networks, costs.
 
@@ -48,7 +54,9 @@ def command(
     from explorer.run.subnets import SubnetCosts
     from zoo.supernets import spaces
 
-    budget = Budget.parse(budget_text) if budget_text else None
+    if len(budget_texts) > 1:
+        raise UsageError(f"one budget at a time, got {', '.join(budget_texts)}")
+    budget = Budget.parse(budget_texts[0]) if budget_texts else None
     if name is None and (samples or budget or verify):
         raise UsageError("--sample, --budget and --verify need a space: explorer zoo space NAME")
     if verify and (budget is None or budget.axis.kind.name != "latency"):

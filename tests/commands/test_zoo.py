@@ -310,3 +310,16 @@ def test_claims_of_the_catalogue_are_those_that_are_checked() -> None:
 
     offering = {key for key, system in systems().items() if "claim" in map(str, system.offers)}
     assert offering == {claim.system for claim in read_claims().values()}
+
+
+def test_a_network_may_be_named_with_its_resolution(explorer_here) -> None:
+    with_it = explorer_here("zoo", "show", "tinynet-e@106", "--no-count", "--json").out
+    assert json.loads(with_it) == json.loads(
+        explorer_here("zoo", "show", "tinynet-e", "--no-count", "--json").out
+    )
+
+
+def test_families_are_listed_whole(explorer_here) -> None:
+    done = explorer_here("zoo", "list", "resnet", "--families")
+    assert done.code == 2
+    assert "--families lists every family" in done.err

@@ -90,3 +90,9 @@ def test_refusals_are_one_line(arguments: tuple[str, ...], says: str) -> None:
 
 def test_sizes_are_written_short() -> None:
     assert [about(n) for n in (15_625, 10**6, 21_758_655_492_572_485_851)] == ["15,625", "1.0e6", "2.2e19"]
+
+
+def test_one_budget_at_a_time(explorer_here) -> None:
+    done = explorer_here("zoo", "space", "nasbench201", "--budget", "macs<=1G", "--budget", "parameters<=1M")
+    assert done.code == 2
+    assert "one budget at a time, got macs<=1G, parameters<=1M" in done.err

@@ -140,7 +140,7 @@ def _ensemble(model: PublishedPoint, members: int, kinds: Sequence[CostKind]) ->
 
 
 def _unlike_in_training(model: PublishedPoint) -> tuple[str, ...]:
-    data = training_data(model.row.tag)
+    data = training_data(model.row.tag, model.row.architecture)
     if data is None:
         return (UNKNOWN,)
     return (DATA,) if data else ()

@@ -126,7 +126,7 @@ def kind_of(model: PublishedPoint) -> str:
     """Return which kind a model is of."""
     if isinstance(model.row, CatalogueRow):
         return SUBNETWORKS if model.row.subnetwork else NETWORKS
-    data = training_data(model.row.tag)
+    data = training_data(model.row.tag, model.row.architecture)
     if data is None:
         return TIMM_UNKNOWN
     return TIMM_MORE if data else TIMM_ALONE

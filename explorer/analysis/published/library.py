@@ -219,6 +219,7 @@ def _counted(library: Library, axis: CostAxis, text: str) -> ChosenCost:
         said = f"{said}; of the catalogue: {COUNTED_HERE}"
         notes.append(
             f"{axis} of the catalogue: {COUNTED_HERE}; of one network the published count is 0 to 4 % higher"
+            ", and rounded to 10 M: much of one below 100 M"
         )
     return ChosenCost(axis=axis, table=table, batch=None, convention=said, notes=tuple(notes))
 

@@ -37,7 +37,12 @@ class FreeAccuracy:
     """Whether the better one is on the front of all with its training data, or close under it."""
 
 
-def training_data(tag: str) -> tuple[str, ...] | None:
+_TAUGHT = ("beitv2_",)
+"""Beginnings of architectures whose tags do not say it: BEiT v2 learns to predict CLIP's features
+(arXiv 2208.06366)."""
+
+
+def training_data(tag: str, architecture: str = "") -> tuple[str, ...] | None:
     """Return what weights learned from besides ImageNet-1k, from their tag; None: the tag does not say.
 
     >>> training_data("a1_in1k"), training_data("fb_in22k_ft_in1k_384"), training_data("fb_dist_in1k")
@@ -47,7 +52,7 @@ def training_data(tag: str) -> tuple[str, ...] | None:
     if "in1k" not in parts:
         return None
     found = {part for part in parts if _DATA.fullmatch(part)}
-    if any(_TEACHER.fullmatch(part) for part in parts):
+    if any(_TEACHER.fullmatch(part) for part in parts) or architecture.startswith(_TAUGHT):
         found.add(TEACHER)
     return tuple(sorted(found))
 
@@ -61,7 +66,7 @@ def free_accuracy(models: Sequence[PublishedPoint]) -> tuple[FreeAccuracy, ...]:
     groups: dict[tuple[str, int, tuple[str, ...]], list[PublishedPoint]] = {}
     alike: dict[tuple[str, ...], list[PublishedPoint]] = {}
     for model in models:
-        data = training_data(model.row.tag)
+        data = training_data(model.row.tag, model.row.architecture)
         if data is not None:
             groups.setdefault((model.row.architecture, model.row.resolution, data), []).append(model)
             alike.setdefault(data, []).append(model)

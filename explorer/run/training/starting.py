@@ -1,6 +1,6 @@
 """What a training goes on from: a stored member's weights, with channels cut where there are fewer now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from explorer.data import ImageSet
@@ -20,9 +20,15 @@ def kept_member(store: Store, images: ImageSet, member: Member) -> MemberRecord:
         UsageError: the store has no such member of this data set, or it is of another split.
         StoreError: its weights are not kept here.
     """
-    record = store.find_member(images.name, member)
+    alike = [one for one in store.members(images.name) if _alike(one.member, member)]
+    # what was made of a member is asked for by its full name alone
+    trained = [one for one in alike if not one.training.recipe.get("start")]
+    if len(trained) > 1 and not member.recipe:
+        raise UsageError(f"{member} may be any of {_listed(trained)}: say which")
+    record = trained[0] if trained and not member.recipe else store.find_member(images.name, member)
     if record is None:
-        raise UsageError(f"the store has no member {member} of {images.name}; train it first")
+        there = f"it has {_listed(alike)}" if alike else "train it first"
+        raise UsageError(f"the store has no member {member} of {images.name}; {there}")
     if record.split_digest != images.split_digest:
         raise UsageError(
             f"{record.member} was trained under another split of {images.name} "
@@ -30,6 +36,17 @@ def kept_member(store: Store, images: ImageSet, member: Member) -> MemberRecord:
         )
     store.weights(record.weights_digest)  # refuses weights that are not kept here
     return record
+
+
+def _listed(records: Sequence[MemberRecord]) -> str:
+    return ", ".join(str(record.member) for record in records)
+
+
+def _alike(stored: Member, asked: Member) -> bool:
+    """Tell whether both are of one network and seed, whatever the recipe."""
+    return (stored.name, stored.seed) == (asked.name, asked.seed) and (
+        asked.model.resolution in (None, stored.model.resolution)
+    )
 
 
 def weights_of(store: Store, record: MemberRecord) -> Mapping[str, Any]:
