@@ -99,3 +99,8 @@ def test_a_difference_of_shares_has_newcombes_interval() -> None:
 def test_without_the_number_of_images_there_is_no_interval() -> None:
     unknown = Share(value=0.5, low=None, high=None, n=None)
     assert difference(unknown, share(600)) == (None, None)
+
+
+def test_an_architecture_that_learns_from_a_teacher_says_so() -> None:
+    assert training_data("in1k_ft_in1k", "beitv2_large_patch16_224") == ("teacher",)
+    assert training_data("in1k_ft_in1k", "beit_large_patch16_224") == ()
