@@ -26,9 +26,10 @@ _HEAD_FEATURES = 64
 def _counts() -> tuple[tuple[int, ...], ...]:
     """Return blocks at each scale: sixteen in all, on scales that lie side by side."""
     found = []
-    for counts in itertools.product(range(BLOCKS + 1), repeat=SCALES):
+    for earlier in itertools.product(range(BLOCKS + 1), repeat=SCALES - 1):
+        counts = (*earlier, BLOCKS - sum(earlier))
         used = [scale for scale in range(SCALES) if counts[scale]]
-        if sum(counts) == BLOCKS and used[-1] - used[0] + 1 == len(used):
+        if counts[-1] >= 0 and used[-1] - used[0] + 1 == len(used):
             found.append(counts)
     return tuple(found)
 

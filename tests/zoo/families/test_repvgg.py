@@ -47,7 +47,7 @@ def test_shipped_form_by_hand(name: str) -> None:
 def test_deploying_the_trained_form_gives_the_shipped_one(name: str) -> None:
     trained, _note = build_on_meta(lambda: zoo.build(name, num_classes=1000))
     made = deploy(trained, (1, 3, 224, 224))
-    blocks = zoo.registered_families()["repvgg"].parse(name).depths  # type: ignore[union-attr]
+    blocks = zoo.registered_families()["repvgg"].parse(name).depths  # type: ignore[union-attr]  # a variant
     assert made.reparameterised == 1 + sum(blocks)
     cost = count(trace_model(made.model, (1, 3, 224, 224)))
     assert (cost.parameters, cost.macs) == counted(f"{name}-deploy", 224)
