@@ -1,8 +1,8 @@
 """Do several small networks beat one larger one of the same cost, and from which cost on?
 
 Question  arXiv 2005.00570: averaging smaller networks beats one larger network at fewer total FLOPs once
-          models are large for their data. Is there such a crossover here, for each family of models, in MACs
-          and in measured latency?
+          models are large for their data. Is there such a crossover here, for each family of models and each
+          recipe (one learns from a tenth of the data), in MACs and in measured latency?
 Method    Each scale with 1 to 5 seeds: error averaged over all sets of that many seeds. Each ensemble against
           the cheapest single scale that costs no less. For the crossover the ensembles and the singles that
           nothing beats on `select` each make a curve, straight in log cost; where the ensembles' curve comes
@@ -15,12 +15,15 @@ Inputs    A store with two or more scales of a family, several seeds each; laten
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from explorer.analysis.bootstrap import tells
 from explorer.analysis.curves.inner_designs import inner_designs, inner_errors
 from explorer.analysis.curves.overtaking import Crossing, Curve, error_curve, overtaking
+from explorer.analysis.loading import base_recipes
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
 from explorer.analysis.statistics.seeds import (
@@ -40,7 +43,10 @@ from explorer.store import Store
 
 NAME = "ensemble_vs_scaling"
 MACS, LATENCY = CostAxis.parse("macs"), CostAxis.parse("latency@cpu")
-HEADER = ("family", "cost", "ensemble", "costs", "error", "single", "costs ", "error ", "gain, points")
+HEADER = (
+    "family", "training examples", "cost", "ensemble", "costs", "error", "single", "costs ", "error ",
+    "gain, points",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,66 +101,132 @@ def pairs(family: tuple[Curve, ...]) -> Iterator[Pair]:
                 yield Pair(small=small, size=size, large=large, gain=gain)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """One family trained by one recipe, on one axis of cost: one sentence, one panel."""
+
+    family: str
+    recipe: str
+    """Recipe id."""
+    examples: int
+    """Training examples that a member saw each epoch."""
+    axis: CostAxis
+    curves: tuple[Curve, ...]
+    """Cheapest scale first."""
+    extras: tuple[Extra, ...]
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Ensembles against singles."""
+        return tuple(pairs(self.curves))
+
+    @cached_property
+    def crossed(self) -> Crossing | None:
+        """Where the ensembles' curve passes below the singles'."""
+        return overtaking(self.curves)
+
+    @property
+    def cost_name(self) -> str:
+        """The axis in words."""
+        return "MACs" if self.axis == MACS else f"{self.axis}, measured"
+
+
 def analyse(store: Store, dataset: str) -> Finding | Absent:
     """Answer the question from a store."""
-    pool, notes = load_pool(store, dataset, MACS)
-    if not families(scales(pool)):
-        return Absent(reason=f"no family of {dataset} has two scales in this store; train them first")
-    if max(len(scale.rows) for scale in scales(pool)) < 2:
-        return Absent(reason="an ensemble needs two seeds of a scale; train more seeds")
-    resampling = Resampling(len(pool.report_labels))
-    by_axis = {MACS: (curves(pool, scales(pool), resampling), extras(pool, resampling))}
-    timed = any(c.figure.basis is Basis.MEASURED for c in store.costs("latency", LATENCY.device))
-    if timed:
-        timed_pool, timed_notes = load_pool(store, dataset, LATENCY)
-        if timed_pool.basis is Basis.MEASURED:
-            by_axis[LATENCY] = _timed(by_axis[MACS], timed_pool, resampling)
-            notes = (*notes, *timed_notes)
-    if LATENCY not in by_axis:
-        notes = (
-            *notes,
-            f"{LATENCY} was not measured for most of these members, so MACs are the only cost here",
+    parts: list[Part] = []
+    notes: list[str] = []
+    pools: list[Pool] = []
+    for recipe in _recipes(store, dataset):
+        pool, recipe_notes = load_pool(store, dataset, MACS, recipe=recipe)
+        found = scales(pool)
+        if not families(found) or max(len(scale.rows) for scale in found) < 2:
+            continue
+        recipe_parts, timed_notes = _parts(store, dataset, pool)
+        parts += recipe_parts
+        # What one recipe leaves out is what the next is about.
+        notes += [note for note in (*recipe_notes, *timed_notes) if " of recipe " not in note]
+        pools.append(pool)
+    if not parts:
+        return Absent(
+            reason=f"no family of {dataset} has two scales, one of them with two seeds, in this store; "
+            "train them first"
         )
-    return _finding(pool, by_axis, tuple(dict.fromkeys(notes)))
+    return _finding(pools, parts, tuple(dict.fromkeys(notes)))
 
 
-def _timed(counted, pool: Pool, resampling: Resampling):
-    """Return curves and extras with measured cost, of what was measured; errors stay the same."""
-    cost = {scale.key: scale.cost for scale in grouped(pool)}
-    found = [
-        replace(curve, scale=replace(curve.scale, cost=cost[curve.scale.key]))
-        for curve in counted[0]
-        if curve.scale.key in cost
-    ]
-    return tuple(sorted(found, key=lambda curve: curve.cost(1))), extras(pool, resampling)
+def _recipes(store: Store, dataset: str) -> list[str]:
+    """Return the recipes that others derive from, or none does, the one with most members first."""
+    of_members = base_recipes(store, dataset)
+    counts = Counter(of_members[record.member.recipe] for record in store.members(dataset))
+    return [recipe for recipe, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _finding(pool: Pool, by_axis, notes: tuple[str, ...]) -> Finding:
-    sentences, rows, panels, numbers = [], [], [], []
+def _parts(store: Store, dataset: str, pool: Pool) -> tuple[list[Part], tuple[str, ...]]:
+    """Return the parts of one recipe: by counted cost, and by measured latency where there is one."""
+    recipe = pool.summary.recipe_id
+    resampling = Resampling(len(pool.report_labels))
+    counted = curves(pool, scales(pool), resampling)
+    by_axis = {MACS: (counted, extras(pool, resampling))}
+    notes: tuple[str, ...] = (
+        f"{LATENCY} was not measured for most of these members, so MACs are the only cost here",
+    )
+    if any(cost.figure.basis is Basis.MEASURED for cost in store.costs("latency", LATENCY.device)):
+        timed, timed_notes = load_pool(store, dataset, LATENCY, recipe=recipe)
+        if timed.basis is Basis.MEASURED:
+            by_axis[LATENCY] = (_timed(counted, timed), extras(timed, resampling))
+            notes = timed_notes
+    examples = _examples(store, dataset, recipe)
+    parts = []
     for axis, (found, others) in by_axis.items():
         for name in sorted({curve.scale.family for curve in found}):
             family = tuple(curve for curve in found if curve.scale.family == name)
-            if len(family) < 2:
-                continue
-            others_here = tuple(extra for extra in others if extra.family == name)
-            compared, crossed = tuple(pairs(family)), overtaking(family)
-            sentences.append(_sentence(name, axis, compared, crossed))
-            rows += [_row(pair, axis) for pair in compared]
-            panels.append(_panel(name, axis, family, others_here, crossed))
-            numbers.append(_numbers(name, axis, family, others_here, compared, crossed))
-    examples = len(pool.report_labels)
+            if len(family) > 1:
+                of_family = tuple(extra for extra in others if extra.family == name)
+                parts.append(
+                    Part(
+                        family=name,
+                        recipe=recipe,
+                        examples=examples,
+                        axis=axis,
+                        curves=family,
+                        extras=of_family,
+                    )
+                )
+    return parts, notes
+
+
+def _examples(store: Store, dataset: str, recipe: str) -> int:
+    """Return how many examples an epoch of a recipe has: the same for all its members."""
+    trained = (record.training for record in store.members(dataset) if record.member.recipe == recipe)
+    return next(training.examples_seen // training.epochs for training in trained)
+
+
+def _timed(counted: tuple[Curve, ...], pool: Pool) -> tuple[Curve, ...]:
+    """Return the curves with measured cost, of what was measured; errors stay the same."""
+    cost = {scale.key: scale.cost for scale in grouped(pool)}
+    found = [
+        replace(curve, scale=replace(curve.scale, cost=cost[curve.scale.key]))
+        for curve in counted
+        if curve.scale.key in cost
+    ]
+    return tuple(sorted(found, key=lambda curve: curve.cost(1)))
+
+
+def _finding(pools: list[Pool], parts: list[Part], notes: tuple[str, ...]) -> Finding:
+    sentences = [_sentence(part) for part in parts]
+    summary = pools[0].summary
     return Finding(
         question="Do several small networks beat one larger one of the same cost, and from which cost on?",
         answer=" ".join(sentences),
-        tables=(Table(header=HEADER, rows=tuple(rows)),),
-        panels=tuple(panels),
-        alt=f"Error on {examples:,} report examples of {pool.summary.dataset} against total cost: a dashed "
-        "line "
-        "through the single models of a family, and one line a scale for 1 to 5 members. "
+        tables=(Table(header=HEADER, rows=tuple(_row(part, pair) for part in parts for pair in part.pairs)),),
+        panels=tuple(_panel(part) for part in parts),
+        alt=f"Error on {summary.report_examples:,} report examples of {summary.dataset} against total cost: "
+        "a dashed line through the single models of a family, and one line a scale for 1 to 5 members. "
         + " ".join(sentences),
         numbers={
-            "pool": {"split": pool.summary.split_digest, "recipe": pool.summary.recipe_id},
-            "parts": numbers,
+            "split": summary.split_digest,
+            "recipes": [pool.summary.recipe_id for pool in pools],
+            "parts": [_numbers(part) for part in parts],
         },
         notes=(
             "Gain: error of the single minus that of the ensemble, mean over seeds; intervals are 95 %, "
@@ -165,17 +237,18 @@ def _finding(pool: Pool, by_axis, notes: tuple[str, ...]) -> Finding:
     )
 
 
-def _sentence(name: str, axis: CostAxis, compared: tuple[Pair, ...], crossed: Crossing | None) -> str:
+def _sentence(part: Part) -> str:
+    compared, crossed, axis = part.pairs, part.crossed, part.axis
     ahead = sum(tells(pair.gain) and pair.gain.value > 0 for pair in compared)
     behind = sum(tells(pair.gain) and pair.gain.value < 0 for pair in compared)
-    cost = "MACs" if axis == MACS else f"{axis}, measured"
     rest = len(compared) - ahead - behind
     tally = (
         f"of {len(compared)} ensembles set against a single scale of at least their cost {ahead} are better, "
         f"{behind} worse, and {rest} cannot be told from it"
     )
+    what = f"{part.family} on {part.examples:,} training examples, {part.cost_name}"
     if crossed is None:
-        return f"{name}, {cost}: no cost is covered by both singles and ensembles; {tally}."
+        return f"{what}: no cost is covered by both singles and ensembles; {tally}."
 
     def end(value: float, above: str) -> str:
         if math.isinf(value):
@@ -193,13 +266,14 @@ def _sentence(name: str, axis: CostAxis, compared: tuple[Pair, ...], crossed: Cr
     else:
         start = format_amount(crossed.value, axis.kind)
         told = f"ensembles are ahead from {start} on ({interval}; range {whole})"
-    return f"{name}, {cost}: {told}; {tally}."
+    return f"{what}: {told}; {tally}."
 
 
-def _row(pair: Pair, axis: CostAxis) -> tuple[str, ...]:
-    small, large, gain = pair.small, pair.large, pair.gain
+def _row(part: Part, pair: Pair) -> tuple[str, ...]:
+    small, large, gain, axis = pair.small, pair.large, pair.gain, part.axis
     return (
-        small.scale.family,
+        part.family,
+        f"{part.examples:,}",
         str(axis),
         f"{pair.size} x {small.scale.model}",
         format_amount(small.cost(pair.size), axis.kind),
@@ -211,7 +285,8 @@ def _row(pair: Pair, axis: CostAxis) -> tuple[str, ...]:
     )
 
 
-def _panel(name: str, axis: CostAxis, family, others: tuple[Extra, ...], crossed: Crossing | None) -> Panel:
+def _panel(part: Part) -> Panel:
+    family, crossed = part.curves, part.crossed
     single = Series(
         label="single model, scaled up",
         x=tuple(curve.cost(1) for curve in family),
@@ -231,8 +306,8 @@ def _panel(name: str, axis: CostAxis, family, others: tuple[Extra, ...], crossed
                 style=style,
             )
         )
-    for place, method in enumerate(dict.fromkeys(extra.method for extra in others)):
-        of = [extra for extra in others if extra.method == method]
+    for place, method in enumerate(dict.fromkeys(extra.method for extra in part.extras)):
+        of = [extra for extra in part.extras if extra.method == method]
         between = [extra.error.interval() for extra in of]
         lines.append(
             Series(
@@ -250,23 +325,27 @@ def _panel(name: str, axis: CostAxis, family, others: tuple[Extra, ...], crossed
     if crossed is not None and math.isfinite(crossed.value):
         low, high = (min(max(end, crossed.start), crossed.end) for end in (crossed.low, crossed.high))
         rules = (Rule(at=crossed.value, low=low, high=high, label="crossover, 95 % interval"),)
+    counted = "counted" if part.axis == MACS else "measured"
     return Panel(
-        title=f"{name}, {'counted' if axis == MACS else 'measured'} cost",
-        x_label=f"Total cost: {format_axis(axis)}",
+        title=f"{part.family} on {part.examples:,} examples, {counted} cost",
+        x_label=f"Total cost: {format_axis(part.axis)}",
         y_label="Error on report examples",
         series=(single, *lines),
         rules=rules,
-        x_unit=axis.kind.name,
+        x_unit=part.axis.kind.name,
         y_unit="share",
         y_log=True,
     )
 
 
-def _numbers(name: str, axis: CostAxis, family, others, compared, crossed: Crossing | None) -> dict:
+def _numbers(part: Part) -> dict[str, object]:
+    crossed = part.crossed
     return {
-        "family": name,
-        "axis": str(axis),
-        "seeds": {str(curve.scale.model): len(curve.scale.rows) for curve in family},
+        "family": part.family,
+        "recipe": part.recipe,
+        "training_examples": part.examples,
+        "axis": str(part.axis),
+        "seeds": {str(curve.scale.model): len(curve.scale.rows) for curve in part.curves},
         "crossover": None
         if crossed is None
         else {field: getattr(crossed, field) for field in Crossing.__dataclass_fields__},
@@ -279,11 +358,11 @@ def _numbers(name: str, axis: CostAxis, family, others, compared, crossed: Cross
                 "low": pair.gain.low,
                 "high": pair.gain.high,
             }
-            for pair in compared
+            for pair in part.pairs
         ],
         "others": [
             {"method": extra.method, "label": extra.label, "cost": extra.cost, "error": extra.error.value}
-            for extra in others
+            for extra in part.extras
         ],
     }
 

@@ -7,6 +7,35 @@ import numpy as np
 from zoo.registry import ZooError
 
 
+def learned_positions(labels: np.ndarray, share: float) -> np.ndarray:
+    """Return which training examples a recipe with ``train_share`` learns from, int64, ascending.
+
+    Of each class the ``share``, rounded and at least one, that comes first by the SHA-256 of the position:
+    no generator, whose stream could change between versions. A smaller share is a part of a larger one.
+
+    Args:
+        labels: int ``[example]``, all training examples in the data set's order.
+        share: in (0, 1].
+    """
+    if share == 1:
+        return np.arange(len(labels), dtype=np.int64)
+    rank = np.array([hashlib.sha256(b"learned/%d" % index).digest() for index in range(len(labels))])
+    chosen = []
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        ordered = positions[np.argsort(rank[positions], kind="stable")]
+        chosen.append(ordered[: max(1, round(share * len(positions)))])
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def learned(images: np.ndarray, labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels that a recipe with ``train_share`` learns from; all for a share of 1."""
+    if share == 1:
+        return images, labels
+    positions = learned_positions(labels, share)
+    return images[positions], labels[positions]
+
+
 def data_fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
     """Return 16 hexadecimal digits that change with any pixel, label or shape."""
     digest = hashlib.sha256(f"{images.shape} {labels.shape}".encode())

@@ -17,7 +17,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.dropout import _DropoutNd
 
-from zoo.arrays import arrays_or_raise
+from zoo.arrays import arrays_or_raise, learned
 from zoo.classifier import Classifier
 from zoo.determinism import deterministic, device_or_raise, stream_seed
 from zoo.job import Progress, Trained, TrainJob
@@ -66,6 +66,7 @@ def train_stacked(
             train(job, images, labels, checkpoint=checkpoint, progress=progress, device=device, stop=stop),
         )
     arrays_or_raise(images, labels, job.classes)
+    images, labels = learned(images, labels, job.recipe.train_share)
     device_or_raise(device)
     with deterministic(stream_seed(job.seed, "init"), threads=job.threads, device=device):
         nets = StackedNets(initial_models(jobs, images, device), job)

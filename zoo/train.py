@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.arrays import arrays_or_raise
+from zoo.arrays import arrays_or_raise, learned
 from zoo.determinism import deterministic, device_or_raise, stream_seed
 from zoo.job import Progress, Trained, TrainJob
 from zoo.registry import ZooError
@@ -51,6 +51,7 @@ def train(
         TrainingStopped: ``stop`` said so.
     """
     arrays_or_raise(images, labels, job.classes)
+    images, labels = learned(images, labels, job.recipe.train_share)
     device_or_raise(device)
     teacher_or_raise(job, teacher)
     with deterministic(stream_seed(job.seed, "init"), threads=job.threads, device=device):

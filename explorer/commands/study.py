@@ -1,7 +1,10 @@
 """`explorer study`: many scales and seeds of a family on one data set."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +17,9 @@ from explorer.commands.common import (
     with_data_options,
     zoo_errors,
 )
+
+if TYPE_CHECKING:
+    from explorer.store import Store
 
 PARTIAL = 4
 """Exit code of a run that leaves some of the study undone."""
@@ -137,7 +143,7 @@ def run(
                 say(plan_text(plan, options.minutes))
             return not plan_only
 
-        with open_store(store_url, create=True) as store:
+        with _planning_store(store_url) if plan_only else open_store(store_url, create=True) as store:
             done = run_study(store, images, found, options, shown=progress, agreed=agreed)
             if as_json:
                 print_json(outcome_document(done, store.url, options.device))
@@ -145,6 +151,20 @@ def run(
                 click.echo(outcome_text(done))
     if not done.plan.complete and not plan_only:
         raise click.exceptions.Exit(PARTIAL)
+
+
+@contextmanager
+def _planning_store(url: str | None) -> "Iterator[Store]":
+    """Open the store that a plan is for; where there is none, an empty one that is gone afterwards."""
+    from explorer.store import Store
+    from explorer.store.location import LEDGER_NAME, locate, names_reference
+
+    if names_reference(url) or (locate(url) / LEDGER_NAME).is_file():
+        with open_store(url, writes=True) as store:
+            yield store
+    else:
+        with tempfile.TemporaryDirectory() as folder, Store.open(folder) as store:
+            yield store
 
 
 @command.command("report")

@@ -25,6 +25,7 @@ from explorer.report.finding import Absent
 from explorer.spec import Cascade, parse_design
 from explorer.store import Store
 from explorer.store.bundle import ingest_bundle, write_bundle
+from tests.analyses.conftest import MadeStudy
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,26 @@ def test_pairs_are_with_the_cheapest_single_of_at_least_the_cost(pool: Pool, res
     singles = [accuracy(pool, [f"wrn10-1@28#{s}"]) for s in range(4)]
     assert pair.gain.value == pytest.approx(np.mean(ensembles) - np.mean(singles), abs=1e-6)
     assert pair.gain.low < pair.gain.value < pair.gain.high
+
+
+def test_each_recipe_that_others_derive_from_has_its_own_comparison(make, tmp_path: Path) -> None:
+    folder = make(tmp_path / "store", extras=False, select=200, report=200)
+    with Store.open(folder) as store:
+        added = MadeStudy(store, select=200, report=200)
+        for name in ("wrn10-0.25", "wrn10-0.5"):
+            for seed in range(3):
+                added.member(name, seed, 1.0, recipe="tenth-76d403e6", base="")
+        found = ensemble_vs_scaling.analyse(store, "fashion-mnist")
+    assert not isinstance(found, Absent)
+    parts = found.numbers["parts"]
+    told = [(part["recipe"], part["family"], set(part["seeds"].values())) for part in parts]
+    assert told == [
+        ("reference-2ba43935", "mobile", {4}),
+        ("reference-2ba43935", "wrn", {4}),
+        ("tenth-76d403e6", "wrn", {3}),
+    ]
+    assert len(found.panels) == 3
+    assert not any("tenth" in note for note in found.notes)
 
 
 def test_snapshots_and_inner_ensembles_are_drawn_beside(pool: Pool, resampling: Resampling) -> None:

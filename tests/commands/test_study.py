@@ -16,6 +16,8 @@ def test_the_studies_are_listed(explorer_here) -> None:
     assert [one["name"] for one in document["studies"]] == [
         "digits-scaling",
         "fashion-mnist-scaling",
+        "fashion-mnist-tenth",
+        "fashion-mnist-fortieth",
         "cifar10-scaling",
     ]
     listed = explorer_here("study", "list").out.splitlines()
@@ -51,6 +53,10 @@ def test_a_plan_trains_nothing(explorer_here, tmp_path, monkeypatch) -> None:
     assert lines[0].split() == ["training", "arm", "an", "epoch", "in", "all", "plan"]
     assert len(lines) == 1 + 7 + 1
     assert lines[-1].startswith("digits-scaling: 0 of 7 trainings there; 7 fit; about ")
+    assert not store.exists()
+    Store.open(store).close()
+    again = explorer_here("study", "run", "digits-scaling", "--plan", "--store", store)
+    assert again.out.splitlines()[-1].startswith("digits-scaling: 0 of 7 trainings there; 7 fit; about ")
     empty = json.loads(explorer_here("study", "report", "digits-scaling", "--json", "--store", store).out)
     assert all(row["members"] == 0 and row["accuracy"]["mean"] is None for row in empty["rows"])
     assert [row["missing"] for row in empty["rows"]] == [[0, 1], [0, 1], [0, 1], [0]]

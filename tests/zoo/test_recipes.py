@@ -11,7 +11,7 @@ from zoo.recipes import RECIPES, VARIANTS, Recipe, learning_rate
 
 
 def test_the_recipes() -> None:
-    assert set(RECIPES) == {"standard", "plain", "quick", "reference", "cifar10"}
+    assert set(RECIPES) == {"standard", "plain", "quick", "reference", "tenth", "fortieth", "cifar10"}
     assert RECIPES["standard"].flip
     assert not RECIPES["plain"].flip
     assert not RECIPES["quick"].flip, "digits must not be mirrored"
@@ -22,7 +22,7 @@ def test_the_recipes() -> None:
 def test_unknown_recipe_lists_the_known() -> None:
     with pytest.raises(
         zoo.ZooError,
-        match="unknown recipe 'fast'; known: standard, plain, quick, reference, cifar10; variants",
+        match="unknown recipe 'fast'; known: standard, plain, quick, reference, tenth, fortieth, cifar10; variants",
     ):
         zoo.recipe("fast")
     for name in ("standard+", "standard+fast", "fast+sam", "sam+mixup", "+sam", ""):
@@ -82,6 +82,7 @@ VARIED = {
     "sharpness": 0.05,
     "mixup": 0.2,
     "drop_block": 0.1,
+    "train_share": 0.5,
     "start": "wrn10-1@8~quick-1#0",
 }
 
@@ -107,7 +108,22 @@ def test_ids_of_stored_members_stay() -> None:
         "plain": "plain-1db396c7",
         "quick": "quick-7e9611d0",
         "reference": "reference-2ba43935",
+        "tenth": "tenth-76d403e6",
+        "fortieth": "fortieth-59f1384e",
     }
+
+
+@pytest.mark.parametrize(("name", "share", "longer"), [("tenth", 0.1, 4), ("fortieth", 0.025, 8)])
+def test_recipes_of_fewer_examples_are_the_reference_seen_more_often(name, share, longer) -> None:
+    found, reference = zoo.recipe(name).settings(), zoo.recipe("reference").settings()
+    epochs = longer * reference["epochs"]
+    assert found == {**reference, "name": name, "epochs": epochs, "train_share": share}
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.01, float("nan")])
+def test_a_share_that_cannot_be_is_refused(share: float) -> None:
+    with pytest.raises(zoo.ZooError, match=r"recipe 'quick': train_share must be in \(0, 1\], got"):
+        dataclasses.replace(zoo.recipe("quick"), train_share=share)
 
 
 @pytest.mark.parametrize(

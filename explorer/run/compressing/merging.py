@@ -15,7 +15,7 @@ from explorer.report.compressing import How, Merged
 from explorer.run.compressing.judging import judged, size_of, stored_probabilities
 from explorer.run.compressing.pruning import own_recipe
 from explorer.run.training import rebuilt
-from explorer.run.training.jobs import counted_macs
+from explorer.run.training.jobs import counted_macs, examples_learned
 from explorer.run.training.pool import Update
 from explorer.run.training.starting import kept_member, weights_of
 from explorer.spec import Member, ensemble
@@ -105,12 +105,13 @@ def _merged(
     first: MemberRecord, states: Sequence[Mapping[str, Any]], images: ImageSet, device: str, update: Update
 ) -> dict[str, Any]:
     """Return the averaged state with batch norms measured on the training images, on the CPU."""
+    from zoo.arrays import learned
     from zoo.compress.merging import averaged, measure_norms
 
     model = rebuilt(first.member.model, averaged(states), images=images)
     measure_norms(
         model,
-        images.train.images,
+        learned(images.train.images, images.train.labels, own_recipe(first).train_share)[0],
         device=device,
         told=lambda share: update(0.1 + 0.8 * share, "measuring batch norms on training images"),
     )
@@ -123,7 +124,7 @@ def _training(
     """Return what merging cost: one forward pass of every training image; no epoch was trained."""
     from explorer.measure.environment import conditions
 
-    examples = len(images.train.labels)
+    examples = examples_learned(recipe, images)
     return TrainingRecord(
         recipe_id=recipe.id,
         recipe=recipe.settings(),

@@ -73,6 +73,8 @@ def _all(pattern: str, *knobs: str) -> tuple[str, ...]:
     return tuple(pattern.format(knob) for knob in knobs)
 
 
+_WIDE = _all("wrn10-{}", "0.125", "0.25", "0.5", "1", "2")
+
 _DEFINED = (
     Study(
         name="digits-scaling",
@@ -89,7 +91,7 @@ _DEFINED = (
         dataset="fashion-mnist",
         recipe="reference",
         models=(
-            *_all("wrn10-{}", "0.125", "0.25", "0.5", "1", "2"),
+            *_WIDE,
             *_all("mobile-x{}", "0.0625", "0.125", "0.25", "0.5"),
         ),
         seeds=(0, 1, 2, 3, 4),
@@ -103,6 +105,17 @@ _DEFINED = (
             Snapshots(models=("wrn10-0.5",), seeds=(0, 1), cycles=4),
             InnerEnsembles(models=_all("wrn10-0.5+{}", "mimo2", "batch4", "packed4", "trunk4"), seeds=(0, 1)),
         ),
+    ),
+    *(
+        Study(
+            name=f"fashion-mnist-{share}",
+            summary=f"the wide ResNets on a {share} of the examples: are they large for their data? {time}",
+            dataset="fashion-mnist",
+            recipe=share,
+            models=_WIDE,
+            seeds=(0, 1, 2, 3, 4),
+        )
+        for share, time in (("tenth", "40 minutes on two cores"), ("fortieth", "20 minutes on two cores"))
     ),
     Study(
         name="cifar10-scaling",

@@ -18,7 +18,7 @@ from explorer.run.study.expand import Expanded, expand, stacked
 from explorer.run.study.fate import Fate
 from explorer.run.study.options import StudyOptions
 from explorer.run.study.schedule import Row, choose, planned
-from explorer.run.training.jobs import MemberJob, records_of
+from explorer.run.training.jobs import MemberJob, examples_learned, records_of
 from explorer.run.training.pool import TrainingPool, default_workers, work_through
 from explorer.run.training.worker import JobOutcome, JobProgress
 from explorer.spec import Member, ModelSpec
@@ -157,11 +157,12 @@ def _plan(
     )
     measured = {} if options.stacked else timing.faster_widths(times, possible)
     widths = {**(possible if options.stacked else measured), **begun}
+    # Predicting is a forward pass, a third of a step, over two more splits.
+    examples = examples_learned(found.jobs[0].job.recipe, images)
+    share = (len(images.select) + len(images.report)) / examples / 3
     rows = []
     for one in stacked(found.jobs, widths):
         epoch_s = 0.0 if one.done else times.epoch_s(one)
-        # Predicting is a forward pass, a third of a step, over two more splits.
-        share = (len(images.select) + len(images.report)) / len(images.train) / 3
         rows.append(
             Row(
                 one=one,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from explorer.data import ImageSet
 from explorer.record import MemberRecord
 from explorer.run.study.expand import SCALE, StudyJob, stacked
-from explorer.run.training.jobs import MemberJob
+from explorer.run.training.jobs import MemberJob, examples_learned
 from explorer.run.training.pool import TrainingPool
 from explorer.spec import ModelSpec
 
@@ -63,10 +63,11 @@ def epoch_times(
         update: told how far it is.
     """
     todo = [one for one in jobs if not one.done]
-    known: dict[Key, float] = {}
+    if not todo:
+        return EpochTimes(seconds={}, measured=frozenset())
+    examples = examples_learned(todo[0].job.recipe, images)
+    known = _known(todo[0].job, records, device_name, examples)
     wanted: dict[Key, MemberJob] = {}
-    if todo:
-        known = _known(todo[0].job, records, device_name)
     by_model = {one.job.model: one.job for one in jobs if one.arm == SCALE}
     for one in todo:
         needed = {(one.job.model, 1): one.job}
@@ -75,7 +76,7 @@ def epoch_times(
         for member in one.teacher:
             needed[member.model, 1] = by_model.get(member.model, one.job)
         wanted |= {key: job for key, job in needed.items() if key not in known}
-    steps = -(-len(images.train) // todo[0].job.recipe.batch_size) if todo else 0
+    steps = -(-examples // todo[0].job.recipe.batch_size)
     futures = {
         key: pool.time_step(job, stacked=key[1], seconds=TIMING_S)
         for key, job in sorted(wanted.items(), key=str)
@@ -113,8 +114,13 @@ def faster_widths(times: EpochTimes, widths: Mapping[ModelSpec, int]) -> dict[Mo
     }
 
 
-def _known(job: MemberJob, records: Iterable[MemberRecord], device_name: str) -> dict[Key, float]:
-    """Return the median epoch of members that were trained on this very device as ``job`` will be."""
+def _known(
+    job: MemberJob, records: Iterable[MemberRecord], device_name: str, examples: int
+) -> dict[Key, float]:
+    """Return the median epoch of members that were trained on this very device as ``job`` will be.
+
+    An epoch here is of ``examples``; the members may have seen more or fewer in each of theirs.
+    """
     found: defaultdict[Key, list[float]] = defaultdict(list)
     for record in records:
         training = record.training
@@ -126,7 +132,9 @@ def _known(job: MemberJob, records: Iterable[MemberRecord], device_name: str) ->
             and training.precision == job.recipe.precision
             and training.compiled == job.compiled
             and not training.teacher
+            and training.epochs > 0  # not merged from others
         )
         if alike:
-            found[record.member.model, training.stacked].append(training.wall_s / training.epochs)
+            seconds = training.wall_s / training.examples_seen * examples
+            found[record.member.model, training.stacked].append(seconds)
     return {key: statistics.median(values) for key, values in found.items()}

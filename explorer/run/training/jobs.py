@@ -76,8 +76,9 @@ class MemberJob:
 
     @property
     def work(self) -> float:
-        """MACs of the whole run, but for the number of examples: for shares of a job list."""
-        return float(self.macs_per_example) * self.recipe.epochs * len(self.seeds)
+        """MACs of the whole run, but for the size of the training set: for shares of a job list."""
+        seen = self.recipe.epochs * self.recipe.train_share
+        return float(self.macs_per_example) * seen * len(self.seeds)
 
     def digest(self, split_digest: str) -> str:
         """Return a name for the run's checkpoint: 16 hexadecimal digits."""
@@ -128,6 +129,13 @@ def chosen_recipe(
         chosen = dataclasses.replace(chosen, precision=precision)
     # Last, so that the variant and the recipe it may be compared with are equally long.
     return chosen.variant(variant) if variant else chosen
+
+
+def examples_learned(recipe: "Recipe", images: ImageSet) -> int:
+    """Return how many training examples a recipe sees each epoch."""
+    from zoo.arrays import learned_positions
+
+    return len(learned_positions(images.train.labels, recipe.train_share))
 
 
 def resolved_models(models: Sequence[ModelSpec], images: ImageSet) -> tuple[ModelSpec, ...]:

@@ -17,7 +17,7 @@ from explorer.run.study.timing import (
 )
 from explorer.spec import ModelSpec
 
-IMAGES = SimpleNamespace(train=np.zeros(640))
+IMAGES = SimpleNamespace(train=SimpleNamespace(labels=np.arange(640) % 10))
 SMALL, LARGE = ModelSpec("wrn10-0.25", 8), ModelSpec("wrn10-2", 8)
 
 
@@ -39,7 +39,7 @@ def record(job, wall_s, **changes) -> MemberRecord:
         recipe_id=job.recipe.id,
         recipe=job.recipe.settings(),
         epochs=10,
-        examples_seen=1,
+        examples_seen=6400,
         wall_s=wall_s,
         device="cpu",
         macs=1,
@@ -94,11 +94,24 @@ def test_members_of_this_device_need_no_measurement(study_job) -> None:
         {"compiled": True},
         {"teacher": "mean(wrn10-1@8#0, wrn10-1@8#1)"},
         {"recipe": {"batch_size": 128}},
+        {"epochs": 0},  # merged from others
     ],
 )
 def test_members_made_otherwise_say_nothing(study_job, changes) -> None:
     _, pool = times_of([study_job()], [record(study_job().job, 40.0, **changes)])
     assert pool.asked == [(SMALL, 1)]
+
+
+def test_an_epoch_of_fewer_examples_takes_so_much_less(study_job, quick) -> None:
+    tenth = replace(study_job(), job=replace(study_job().job, recipe=replace(quick, train_share=0.1)))
+
+    measured, _ = times_of([tenth])
+    known, pool = times_of([tenth], [record(study_job().job, 40.0)])
+
+    # 6 of the 64 examples of each class: one step
+    assert measured.epoch_s(tenth) == pytest.approx(0.1)
+    assert pool.asked == []
+    assert known.epoch_s(tenth) == pytest.approx(40.0 / 6400 * 60)
 
 
 def test_a_teachers_answers_take_a_third_of_its_step(study_job, quick) -> None:
