@@ -43,6 +43,7 @@ from explorer.store import Store
 
 NAME = "ensemble_vs_scaling"
 MACS, LATENCY = CostAxis.parse("macs"), CostAxis.parse("latency@cpu")
+TALLY = ("family", "training examples", "cost", "crossover", "ensembles better", "worse", "cannot tell")
 HEADER = (
     "family", "training examples", "cost", "ensemble", "costs", "error", "single", "costs ", "error ",
     "gain, points",
@@ -213,12 +214,15 @@ def _timed(counted: tuple[Curve, ...], pool: Pool) -> tuple[Curve, ...]:
 
 
 def _finding(pools: list[Pool], parts: list[Part], notes: tuple[str, ...]) -> Finding:
-    sentences = [_sentence(part) for part in parts]
+    sentences = _sentences(parts)
     summary = pools[0].summary
     return Finding(
         question="Do several small networks beat one larger one of the same cost, and from which cost on?",
         answer=" ".join(sentences),
-        tables=(Table(header=HEADER, rows=tuple(_row(part, pair) for part in parts for pair in part.pairs)),),
+        tables=(
+            Table(header=TALLY, rows=tuple(_tally(part) for part in parts)),
+            Table(header=HEADER, rows=tuple(_row(part, pair) for part in parts for pair in part.pairs)),
+        ),
         panels=tuple(_panel(part) for part in parts),
         alt=f"Error on {summary.report_examples:,} report examples of {summary.dataset} against total cost: "
         "a dashed line through the single models of a family, and one line a scale for 1 to 5 members. "
@@ -231,42 +235,55 @@ def _finding(pools: list[Pool], parts: list[Part], notes: tuple[str, ...]) -> Fi
         notes=(
             "Gain: error of the single minus that of the ensemble, mean over seeds; intervals are 95 %, "
             "bootstrap over examples and seeds. An ensemble stands against the cheapest scale that costs no "
-            "less.",
+            "less, and is better or worse where the interval leaves no doubt.",
             *notes,
         ),
     )
 
 
-def _sentence(part: Part) -> str:
-    compared, crossed, axis = part.pairs, part.crossed, part.axis
-    ahead = sum(tells(pair.gain) and pair.gain.value > 0 for pair in compared)
-    behind = sum(tells(pair.gain) and pair.gain.value < 0 for pair in compared)
-    rest = len(compared) - ahead - behind
-    tally = (
-        f"of {len(compared)} ensembles set against a single scale of at least their cost {ahead} are better, "
-        f"{behind} worse, and {rest} cannot be told from it"
-    )
-    what = f"{part.family} on {part.examples:,} training examples, {part.cost_name}"
+def _sentences(parts: list[Part]) -> list[str]:
+    """Return one sentence a family and axis: what holds for each number of training examples."""
+    groups: dict[tuple[str, CostAxis], list[Part]] = {}
+    for part in parts:
+        groups.setdefault((part.family, part.axis), []).append(part)
+    return [
+        f"{family}, {of[0].cost_name}: "
+        + "; ".join(f"on {part.examples:,} training examples {_told(part)}" for part in of)
+        + "."
+        for (family, _), of in groups.items()
+    ]
+
+
+def _told(part: Part) -> str:
+    crossed, kind = part.crossed, part.axis.kind
     if crossed is None:
-        return f"{what}: no cost is covered by both singles and ensembles; {tally}."
-
-    def end(value: float, above: str) -> str:
-        if math.isinf(value):
-            return above if value > 0 else format_amount(crossed.start, axis.kind)
-        return format_amount(value, axis.kind)
-
-    whole = f"{format_amount(crossed.start, axis.kind)} to {format_amount(crossed.end, axis.kind)}"
-    interval = f"95 % interval {end(crossed.low, 'none')} to {end(crossed.high, 'none')}"
-    if crossed.low == math.inf:
-        interval = "nor in 95 % of the draws"
+        return "no cost is covered by both singles and ensembles"
+    whole = f"{format_amount(crossed.start, kind)} to {format_amount(crossed.end, kind)}"
+    interval = _interval(part, crossed)
     if crossed.value == math.inf:
-        told = f"no crossover within the range measured, {whole} ({interval})"
-    elif crossed.value == -math.inf:
-        told = f"ensembles are ahead over the whole range measured, {whole} (crossover: {interval})"
-    else:
-        start = format_amount(crossed.value, axis.kind)
-        told = f"ensembles are ahead from {start} on ({interval}; range {whole})"
-    return f"{what}: {told}; {tally}."
+        return f"no crossover from {whole} ({interval})"
+    if crossed.value == -math.inf:
+        return f"ensembles are ahead all the way from {whole} (crossover: {interval})"
+    return f"ensembles are ahead from {format_amount(crossed.value, kind)} on ({interval})"
+
+
+def _interval(part: Part, crossed: Crossing) -> str:
+    if crossed.low == math.inf:
+        return "nor in 95 % of the draws"
+
+    def end(value: float) -> str:
+        if math.isinf(value):
+            return "none" if value > 0 else format_amount(crossed.start, part.axis.kind)
+        return format_amount(value, part.axis.kind)
+
+    return f"95 % interval {end(crossed.low)} to {end(crossed.high)}"
+
+
+def _tally(part: Part) -> tuple[str, ...]:
+    ahead = sum(tells(pair.gain) and pair.gain.value > 0 for pair in part.pairs)
+    behind = sum(tells(pair.gain) and pair.gain.value < 0 for pair in part.pairs)
+    rest = len(part.pairs) - ahead - behind
+    return part.family, f"{part.examples:,}", str(part.axis), _told(part), str(ahead), str(behind), str(rest)
 
 
 def _row(part: Part, pair: Pair) -> tuple[str, ...]:

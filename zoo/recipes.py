@@ -336,11 +336,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 """``standard``: natural images, flip and crop. ``plain``: small crops only, for images that must not be
 mirrored. ``quick``: 8x8 digits in seconds. ``reference``: the shipped study's, short enough for a CPU; half
-the batch of ``standard`` makes up in steps for a third of its epochs. ``tenth`` and
-``fortieth``: the same on so much of the examples, each seen four and eight times as often: for so little data
-small networks are large. ``cifar10``: for a CUDA
-device; 60 epochs under a cosine, where the published protocol of wide ResNets takes 200 with steps down by 5
-at 60, 120 and 160 (arXiv 1605.07146, section 3; batch, rate, momentum and decay are the published ones)."""
+the batch of ``standard`` makes up in steps for a third of its epochs. ``tenth`` and ``fortieth``: the same on
+so much of the examples, each seen four and eight times as often: for so little data small networks are large.
+``cifar10``: for a CUDA device; 60 epochs under a cosine, where the published protocol of wide ResNets takes
+200 with steps down by 5 at 60, 120 and 160 (arXiv 1605.07146, section 3; batch, rate, momentum and decay are
+the published ones)."""
 
 
 VARIANTS: Mapping[str, Mapping[str, object]] = MappingProxyType(

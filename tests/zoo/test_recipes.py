@@ -22,7 +22,8 @@ def test_the_recipes() -> None:
 def test_unknown_recipe_lists_the_known() -> None:
     with pytest.raises(
         zoo.ZooError,
-        match="unknown recipe 'fast'; known: standard, plain, quick, reference, tenth, fortieth, cifar10; variants",
+        match="unknown recipe 'fast'; known: standard, plain, quick, reference, tenth, fortieth, cifar10; "
+        "variants",
     ):
         zoo.recipe("fast")
     for name in ("standard+", "standard+fast", "fast+sam", "sam+mixup", "+sam", ""):
