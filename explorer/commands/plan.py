@@ -133,12 +133,14 @@ def _unmakeable(dataset: str, trainings: "Mapping[Member, Training]") -> dict[st
         own = record.recipe_id.rpartition("-")[0]
         name = f"{name}+{own}" if own in VARIANTS else name
         epochs, precision = record.recipe.get("epochs"), record.recipe.get("precision")
+        share = record.recipe.get("train_share")
         try:
             recipe = chosen_recipe(
                 dataset,
                 name,
                 epochs if isinstance(epochs, int) else record.epochs,
                 precision="bfloat16" if precision == "bfloat16" else None,
+                train_share=share if isinstance(share, float) else None,
             )
             made = recipe.distilled(record.teacher) if record.teacher else recipe
         except ZooError:

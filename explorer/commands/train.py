@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     "dropblock, label-smoothing.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Train this long instead of as the recipe says.")
+@click.option(
+    "--train-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="S",
+    help="Learn from this share of the training examples, the same ones for every seed.  "
+    "[default: as the recipe says]",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Members at a time.  [default: one a core]")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option(
@@ -87,6 +94,7 @@ def command(
         from explorer.run.progress import progress, say
         from explorer.run.training import resolved_models, train_members
         from explorer.run.training.asked import Asked, asked_jobs, stacked_as_asked, untaught_recipes
+        from explorer.run.training.jobs import examples_learned
 
         asked = Asked(stacked=parse_stacked(stacked), **chosen)
         find_device(asked.device)
@@ -94,13 +102,14 @@ def command(
         for note in images.notes:
             say(f"note: {note}")
         specs = resolved_models(named, images)
-        untaught_recipes(images.name, asked)  # refused before a store is made
+        recipe = untaught_recipes(images.name, asked)[0]  # refused before a store is made
         # A teacher is in the store, or there is none to learn from.
         with open_store(store_url, create=asked.teacher is None, writes=True) as store:
             jobs, there, recipe_id = asked_jobs(store, images, specs, seed_list, asked)
             say(
                 f"train: {sum(len(job.members) for job in jobs)} members on {images.name} "
-                f"({len(images.train.labels)} examples, recipe {recipe_id}); {len(there)} are there already"
+                f"({examples_learned(recipe, images)} examples, recipe {recipe_id}); "
+                f"{len(there)} are there already"
             )
             with progress("timing") as update:
                 jobs = stacked_as_asked(jobs, asked, update=update)

@@ -120,6 +120,8 @@ def train_command(run: SeedRun, dataset: str, store: str | None) -> str:
     words = ["explorer", "train", str(training.member.model), "--dataset", dataset]
     words += ["--seeds", _seeds(run.seeds), "--recipe", training.base_recipe.rpartition("-")[0]]
     words += ["--epochs", str(record.recipe.get("epochs", record.epochs))]
+    if "train_share" in record.recipe:
+        words += ["--train-share", str(record.recipe["train_share"])]
     words += ["--teacher", record.teacher] if record.teacher else []
     words += ["--device", record.device] if record.device != "cpu" else []
     words += ["--precision", record.precision] if record.precision != "float32" else []

@@ -138,6 +138,8 @@ def test_training_commands_repeat_how_a_member_was_made():
     assert train_command(SeedRun(training=training(), seeds=(3,)), "digits", None) == (
         "explorer train wrn10-1@8 --dataset digits --seeds 3 --recipe quick --epochs 3"
     )
+    sharing = training(recipe={"epochs": 3, "train_share": 0.1})
+    assert train_command(SeedRun(training=sharing, seeds=(0,)), "digits", None).endswith("--train-share 0.1")
     student = training(
         "distilled-99999999",
         recipe={"base": "quick-1234abcd"},

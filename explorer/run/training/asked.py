@@ -29,6 +29,8 @@ class Asked:
     """Name; None: the data set's default."""
     epochs: int | None = None
     precision: Precision | None = None
+    train_share: float | None = None
+    """Of the training examples; None: as the recipe says."""
     teacher: str | None = None
     """Text of a design."""
     snapshots: int | None = None
@@ -55,7 +57,9 @@ def untaught_recipes(dataset: str, asked: Asked) -> "tuple[Recipe, ...]":
     Raises:
         ZooError: no such recipe, or cycles that cannot be.
     """
-    recipe = chosen_recipe(dataset, asked.recipe, asked.epochs, precision=asked.precision)
+    recipe = chosen_recipe(
+        dataset, asked.recipe, asked.epochs, precision=asked.precision, train_share=asked.train_share
+    )
     if asked.snapshots:
         # Without --epochs, the run is stretched as the zoo says; with it, it is as long as was asked for.
         return recipe.snapshots(cycles=asked.snapshots, epochs=asked.epochs)

@@ -100,7 +100,12 @@ def _alone(recipe: "Recipe") -> str:
 
 
 def chosen_recipe(
-    dataset: str, name: str | None, epochs: int | None, *, precision: Precision | None = None
+    dataset: str,
+    name: str | None,
+    epochs: int | None,
+    *,
+    precision: Precision | None = None,
+    train_share: float | None = None,
 ) -> "Recipe":
     """Return the recipe called ``name``, or the data set's default, with what else was asked for.
 
@@ -111,9 +116,10 @@ def chosen_recipe(
         name: a recipe's name.
         epochs: instead of the recipe's own.
         precision: likewise, ``float32`` or ``bfloat16``.
+        train_share: likewise, of the training examples, in (0, 1].
 
     Raises:
-        ZooError: no such recipe; the message lists those that exist.
+        ZooError: no such recipe, the message lists those that exist; or no such share.
     """
     import dataclasses
 
@@ -127,6 +133,8 @@ def chosen_recipe(
         chosen = chosen.with_epochs(epochs)
     if precision is not None:
         chosen = dataclasses.replace(chosen, precision=precision)
+    if train_share is not None:
+        chosen = dataclasses.replace(chosen, train_share=train_share)
     # Last, so that the variant and the recipe it may be compared with are equally long.
     return chosen.variant(variant) if variant else chosen
 

@@ -251,6 +251,22 @@ def test_snapshots_share_their_runs_macs(explorer_here, tmp_path) -> None:
     assert again["trained"] == 0
 
 
+def test_a_share_of_the_examples_is_another_recipe(explorer_here, tmp_path) -> None:
+    store = tmp_path / "store"
+    whole = made(explorer_here, store, "mlp16x1", "--epochs", "2")
+    done = explorer_here(
+        "train", "mlp16x1", "--epochs", "2", "--train-share", "0.25", "--dataset", DIGITS, "--store", store
+    )
+    assert done.code == 0, done.err
+    share = made(explorer_here, store, "mlp16x1", "--epochs", "2", "--train-share", "0.25")
+
+    (all_of, part_of) = (document["members"][0]["examples_seen"] // 2 for document in (whole, share))
+    assert part_of == pytest.approx(all_of / 4, abs=5)  # rounded in each of the ten classes
+    assert f"({part_of} examples, recipe {share['recipe']})" in done.err
+    assert share["recipe"] != whole["recipe"]
+    assert share["trained"] == 0
+
+
 def test_nothing_is_begun_after_the_deadline(job, store_copy, tmp_path) -> None:
     late = replace(job, store_url=str(store_copy), checkpoints=tmp_path / "unfinished")
 
@@ -278,6 +294,8 @@ def test_a_worker_that_is_ended_from_outside_is_told_in_one_line() -> None:
         (("--teacher", ""), "--teacher got an empty text"),
         (("--stacked", "0"), "side by side"),
         (("--stacked", "many"), "side by side"),
+        (("--train-share", "0"), "0 is not in the range 0<x<=1"),
+        (("--train-share", "nan"), "train_share must be in (0, 1], got nan"),
     ],
 )
 def test_what_train_refuses(explorer_here, store_copy, arguments, reason) -> None:
