@@ -21,6 +21,7 @@ from explorer.report.text import (
     format_points,
     format_pool,
     format_share,
+    points_decimals,
     share_decimals,
     significant,
 )
@@ -294,8 +295,9 @@ def _ends(of: Interval) -> str:
 
 
 def _third(third: NextMember, decimals: int) -> str:
-    gain = third.third
-    low, value, high = (format_points(end, decimals) for end in (gain.low, gain.value, gain.high))
+    figures = (third.third.low, third.third.value, third.third.high)
+    decimals = points_decimals(decimals, *figures)
+    low, value, high = (format_points(figure, decimals) for figure in figures)
     return f"{_WORTH[third.verdict]}: {value} ({low} to {high})"
 
 
@@ -306,7 +308,8 @@ def _another(another: AnotherSeed | Missing, decimals: int) -> str:
     value = format_points(gain.value, decimals)
     if not math.isfinite(gain.low):
         return f"{start}: {value}{MARK} (no interval)"
-    low, high = (format_points(end, decimals) for end in (gain.low, gain.high))
+    decimals = points_decimals(decimals, gain.low, gain.value, gain.high)
+    low, value, high = (format_points(end, decimals) for end in (gain.low, gain.value, gain.high))
     return f"{start}: {value}{MARK} ({low} to {high})"
 
 

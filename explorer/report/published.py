@@ -26,6 +26,7 @@ from explorer.report.text import (
     format_amount,
     format_count,
     format_points,
+    points_decimals,
     share_decimals,
     significant,
 )
@@ -248,10 +249,11 @@ def _gain(one: PredictedEnsemble) -> str:
     if one.rival is None:
         return "none is as cheap"
     words: Mapping[bool | None, str] = {True: "better", False: "worse", None: "cannot tell"}
-    between = ""
-    if one.low is not None and one.high is not None:
-        between = f" ({format_points(one.low, 1)} to {format_points(one.high, 1)})"
-    return f"{format_points(one.gain, 1)}{between} {words[one.better]}"
+    if one.low is None or one.high is None:
+        return f"{format_points(one.gain, 1)} {words[one.better]}"
+    figures = (one.gain, one.low, one.high)
+    gain, low, high = (format_points(figure, points_decimals(1, *figures)) for figure in figures)
+    return f"{gain} ({low} to {high}) {words[one.better]}"
 
 
 def _recipes_text(front: PublishedFront) -> list[str]:

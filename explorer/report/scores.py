@@ -20,6 +20,7 @@ from explorer.report.text import (
     format_pool,
     format_share,
     per_what,
+    points_decimals,
     share_decimals,
     significant,
 )
@@ -167,10 +168,7 @@ def _signed(name: ScoreName, interval: Interval) -> list[str]:
     figures = (interval.low, interval.value, interval.high)
     if name in _LOSSES:
         return [f"{figure:+.{_DECIMALS}f}".replace("-", MINUS) for figure in figures]
-    decimals = share_decimals(interval.n)
-    # a bound that rounds to zero hides on which side of it the interval ends
-    if any(figure != 0 and float(f"{100 * figure:.{decimals}f}") == 0 for figure in figures):
-        decimals += 1
+    decimals = points_decimals(share_decimals(interval.n), *figures)
     return [format_points(figure, decimals) for figure in figures]
 
 

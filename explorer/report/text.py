@@ -186,13 +186,19 @@ def format_points(value: float, decimals: int) -> str:
     return text[1:] if float(f"{100 * value:.{decimals}f}") == 0 else text
 
 
+def points_decimals(decimals: int, *figures: float) -> int:
+    """Return ``decimals``, or one more where one of the differences would round to zero.
+
+    A bound that is written as zero hides on which side of zero the interval ends.
+    """
+    hidden = any(figure != 0 and float(f"{100 * figure:.{decimals}f}") == 0 for figure in figures)
+    return decimals + hidden
+
+
 def format_difference(difference: Interval) -> str:
     """Write a paired difference: ``+0.6 points (95% interval −0.2 to +1.3)``."""
     figures = (difference.low, difference.value, difference.high)
-    decimals = share_decimals(difference.n)
-    # A bound that rounds to zero hides on which side of it the interval ends: one more decimal shows it.
-    if any(figure != 0 and float(f"{100 * figure:.{decimals}f}") == 0 for figure in figures):
-        decimals += 1
+    decimals = points_decimals(share_decimals(difference.n), *figures)
     low, value, high = (format_points(figure, decimals) for figure in figures)
     return f"{value} points (95% interval {low} to {high})"
 

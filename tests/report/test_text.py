@@ -131,3 +131,11 @@ def test_count_text_shows_integers_and_what_was_not_counted() -> None:
     assert "2,002" in said
     assert "NOT COUNTED: fft (3×)" in said
     assert said.index("convolution") < said.index("addmm")
+
+
+@pytest.mark.parametrize(
+    ("figures", "decimals"),
+    [((0.01, 0.02), 1), ((0.0004, 0.02), 2), ((-0.0004, 0.02), 2), ((0.0, 0.02), 1), ((0.0005, 0.02), 1)],
+)
+def test_a_bound_that_would_read_as_zero_takes_one_more_decimal(figures, decimals: int) -> None:
+    assert text.points_decimals(1, *figures) == decimals
