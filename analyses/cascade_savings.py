@@ -188,12 +188,17 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
         notes += (f"{name}: {listed}" + ("" if seeds else ": its scales have no seed in common"),)
         if seeds and missing:
             notes += (f"{name}: no cascade is as accurate on select at {', '.join(missing)} in every repeat",)
-    return _finding(pool, by_family, notes)
+    return _finding(pool, found, by_family, notes)
 
 
-def _finding(pool: Pool, by_family: dict[str, tuple[Saving, ...]], notes: tuple[str, ...]) -> Finding:
+def _finding(
+    pool: Pool,
+    families_found: dict[str, tuple[Scale, ...]],
+    by_family: dict[str, tuple[Saving, ...]],
+    notes: tuple[str, ...],
+) -> Finding:
     every = [saving for found in by_family.values() for saving in found]
-    sentences = [_sentence(name, found) for name, found in by_family.items()]
+    sentences = [_sentence(name, families_found[name], found) for name, found in by_family.items()]
     return Finding(
         question="At each single scale's accuracy, how much cheaper is the best cascade?",
         answer=" ".join(sentences),
@@ -217,7 +222,7 @@ def _finding(pool: Pool, by_family: dict[str, tuple[Saving, ...]], notes: tuple[
     )
 
 
-def _sentence(name: str, found: tuple[Saving, ...]) -> str:
+def _sentence(name: str, family: tuple[Scale, ...], found: tuple[Saving, ...]) -> str:
     if not found:
         return f"{name}: no scale has a cascade that is as accurate on select."
     dearest = found[-1]
@@ -231,7 +236,7 @@ def _sentence(name: str, found: tuple[Saving, ...]) -> str:
         f"costs {dearest.worst:.2f} times the single, and its accuracy differs by "
         f"{format_points(gained.value, 2)} "
         f"points ({format_points(gained.low, 2)} to {format_points(gained.high, 2)}); it is cheaper at "
-        f"{len(cheaper)} of {len(found)} scales."
+        f"{len(cheaper)} of the {len(family) - 1} scales above the smallest."
     )
 
 

@@ -29,6 +29,7 @@ from explorer.analysis.statistics.seeds import (
     Scale,
     SeedValues,
     grouped,
+    one_seed_note,
     right_answers,
     scales,
 )
@@ -206,6 +207,7 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
             "row. "
             "Intervals are 95 %, bootstrap over examples and seeds; the teacher is one ensemble, so its "
             "seeds stay.",
+            *one_seed_note(student.scale for student in found),
             *orphans,
             *notes,
         ),

@@ -32,9 +32,11 @@ from explorer.analysis.statistics.seeds import (
     Scale,
     families,
     grouped,
+    one_seed_note,
     scales,
 )
 from explorer.convention import Basis, CostAxis
+from explorer.errors import ConventionError, UsageError
 from explorer.report.finding import Absent, Finding, Table
 from explorer.report.plots import Panel, Rule, Series
 from explorer.report.text import format_amount, format_axis, format_points, format_share
@@ -43,9 +45,9 @@ from explorer.store import Store
 
 NAME = "ensemble_vs_scaling"
 MACS, LATENCY = CostAxis.parse("macs"), CostAxis.parse("latency@cpu")
-TALLY = ("family", "training examples", "cost", "crossover", "ensembles better", "worse", "cannot tell")
+TALLY = ("family", "learned from", "cost", "crossover", "ensembles better", "worse", "cannot tell")
 HEADER = (
-    "family", "training examples", "cost", "ensemble", "costs", "error", "single", "costs ", "error ",
+    "family", "learned from", "cost", "ensemble", "costs", "error", "single", "costs ", "error ",
     "gain, points",
 )  # fmt: skip
 
@@ -109,8 +111,8 @@ class Part:
     family: str
     recipe: str
     """Recipe id."""
-    examples: int
-    """Training examples that a member saw each epoch."""
+    examples: int | None
+    """Training examples that a member saw each epoch; None: not known."""
     axis: CostAxis
     curves: tuple[Curve, ...]
     """Cheapest scale first."""
@@ -127,6 +129,12 @@ class Part:
         return overtaking(self.curves)
 
     @property
+    def trained_on(self) -> str:
+        """What its members learned from, in words."""
+        known = "an unknown number of" if self.examples is None else f"{self.examples:,}"
+        return f"{known} training examples ({self.recipe.rpartition('-')[0] or self.recipe})"
+
+    @property
     def cost_name(self) -> str:
         """The axis in words."""
         return "MACs" if self.axis == MACS else f"{self.axis}, measured"
@@ -134,32 +142,37 @@ class Part:
 
 def analyse(store: Store, dataset: str) -> Finding | Absent:
     """Answer the question from a store."""
+    bases = base_recipes(store, dataset)
+    counts = Counter(bases[record.member.recipe] for record in store.members(dataset))
+    # imported predictions have no recipe; the pool then says what there is
+    recipes = [recipe for recipe, _ in counts.most_common()] or [None]
     parts: list[Part] = []
     notes: list[str] = []
     pools: list[Pool] = []
-    for recipe in _recipes(store, dataset):
-        pool, recipe_notes = load_pool(store, dataset, MACS, recipe=recipe)
-        found = scales(pool)
-        if not families(found) or max(len(scale.rows) for scale in found) < 2:
+    for recipe in recipes:
+        try:
+            pool, recipe_notes = load_pool(store, dataset, MACS, recipe=recipe)
+        except (UsageError, ConventionError) as error:
+            if len(recipes) == 1:
+                raise
+            notes.append(f"left out: recipe {recipe}: {error}")
             continue
-        recipe_parts, timed_notes = _parts(store, dataset, pool)
-        parts += recipe_parts
-        # What one recipe leaves out is what the next is about.
-        notes += [note for note in (*recipe_notes, *timed_notes) if " of recipe " not in note]
-        pools.append(pool)
+        found = scales(pool)
+        if families(found) and max(len(scale.rows) for scale in found) > 1:
+            recipe_parts, timed_notes = _parts(store, dataset, pool)
+            parts += recipe_parts
+            notes += [*recipe_notes, *timed_notes]
+            pools.append(pool)
     if not parts:
         return Absent(
             reason=f"no family of {dataset} has two scales, one of them with two seeds, in this store; "
             "train them first"
         )
-    return _finding(pools, parts, tuple(dict.fromkeys(notes)))
-
-
-def _recipes(store: Store, dataset: str) -> list[str]:
-    """Return the recipes that others derive from, or none does, the one with most members first."""
-    of_members = base_recipes(store, dataset)
-    counts = Counter(of_members[record.member.recipe] for record in store.members(dataset))
-    return [recipe for recipe, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    # What one recipe leaves out is what another is about.
+    answered = {pool.summary.recipe_id for pool in pools}
+    told = {recipe for recipe, base in bases.items() if base in answered}
+    kept = [note for note in notes if note.rpartition(" of recipe ")[2] not in told]
+    return _finding(pools, parts, tuple(dict.fromkeys(kept)))
 
 
 def _parts(store: Store, dataset: str, pool: Pool) -> tuple[list[Part], tuple[str, ...]]:
@@ -168,38 +181,43 @@ def _parts(store: Store, dataset: str, pool: Pool) -> tuple[list[Part], tuple[st
     resampling = Resampling(len(pool.report_labels))
     counted = curves(pool, scales(pool), resampling)
     by_axis = {MACS: (counted, extras(pool, resampling))}
-    notes: tuple[str, ...] = (
-        f"{LATENCY} was not measured for most of these members, so MACs are the only cost here",
-    )
-    if any(cost.figure.basis is Basis.MEASURED for cost in store.costs("latency", LATENCY.device)):
-        timed, timed_notes = load_pool(store, dataset, LATENCY, recipe=recipe)
-        if timed.basis is Basis.MEASURED:
-            by_axis[LATENCY] = (_timed(counted, timed), extras(timed, resampling))
-            notes = timed_notes
+    timed, notes = _measured(store, dataset, recipe)
+    if timed is not None:
+        by_axis[LATENCY] = (_timed(counted, timed), extras(timed, resampling))
     examples = _examples(store, dataset, recipe)
-    parts = []
-    for axis, (found, others) in by_axis.items():
-        for name in sorted({curve.scale.family for curve in found}):
-            family = tuple(curve for curve in found if curve.scale.family == name)
-            if len(family) > 1:
-                of_family = tuple(extra for extra in others if extra.family == name)
-                parts.append(
-                    Part(
-                        family=name,
-                        recipe=recipe,
-                        examples=examples,
-                        axis=axis,
-                        curves=family,
-                        extras=of_family,
-                    )
-                )
-    return parts, notes
+    parts = [
+        Part(
+            family=name,
+            recipe=recipe,
+            examples=examples,
+            axis=axis,
+            curves=tuple(curve for curve in found if curve.scale.family == name),
+            extras=tuple(extra for extra in others if extra.family == name),
+        )
+        for axis, (found, others) in by_axis.items()
+        for name in sorted({curve.scale.family for curve in found})
+    ]
+    alone = one_seed_note(scale for scale in grouped(pool) if "+" in scale.model.name or not scale.recipe)
+    return [part for part in parts if len(part.curves) > 1], (*notes, *alone)
 
 
-def _examples(store: Store, dataset: str, recipe: str) -> int:
-    """Return how many examples an epoch of a recipe has: the same for all its members."""
-    trained = (record.training for record in store.members(dataset) if record.member.recipe == recipe)
-    return next(training.examples_seen // training.epochs for training in trained)
+def _measured(store: Store, dataset: str, recipe: str) -> tuple[Pool | None, tuple[str, ...]]:
+    """Return the recipe's members with measured latency, or None and why there are none."""
+    try:
+        pool, notes = load_pool(store, dataset, LATENCY, recipe=recipe)
+    except (UsageError, ConventionError) as error:
+        return None, (f"MACs are the only cost of recipe {recipe}: {error}",)
+    if pool.basis is not Basis.MEASURED:
+        return None, (f"MACs are the only cost of recipe {recipe}: its {LATENCY} is {pool.basis.value}",)
+    return pool, notes
+
+
+def _examples(store: Store, dataset: str, recipe: str) -> int | None:
+    """Return how many examples an epoch of a recipe has, the same for all its members; None: not known."""
+    for record in store.members(dataset):
+        if record.member.recipe == recipe and record.training.epochs:
+            return record.training.examples_seen // record.training.epochs
+    return None
 
 
 def _timed(counted: tuple[Curve, ...], pool: Pool) -> tuple[Curve, ...]:
@@ -248,7 +266,7 @@ def _sentences(parts: list[Part]) -> list[str]:
         groups.setdefault((part.family, part.axis), []).append(part)
     return [
         f"{family}, {of[0].cost_name}: "
-        + "; ".join(f"on {part.examples:,} training examples {_told(part)}" for part in of)
+        + "; ".join(f"on {part.trained_on} {_told(part)}" for part in of)
         + "."
         for (family, _), of in groups.items()
     ]
@@ -261,10 +279,11 @@ def _told(part: Part) -> str:
     whole = f"{format_amount(crossed.start, kind)} to {format_amount(crossed.end, kind)}"
     interval = _interval(part, crossed)
     if crossed.value == math.inf:
-        return f"no crossover from {whole} ({interval})"
+        return f"no crossover within {whole} ({interval})"
     if crossed.value == -math.inf:
-        return f"ensembles are ahead all the way from {whole} (crossover: {interval})"
-    return f"ensembles are ahead from {format_amount(crossed.value, kind)} on ({interval})"
+        return f"ensembles are ahead all over {whole} (crossover: {interval})"
+    ahead = f"{format_amount(crossed.value, kind)} to {format_amount(crossed.end, kind)}"
+    return f"ensembles are ahead from {ahead} ({interval})"
 
 
 def _interval(part: Part, crossed: Crossing) -> str:
@@ -283,14 +302,14 @@ def _tally(part: Part) -> tuple[str, ...]:
     ahead = sum(tells(pair.gain) and pair.gain.value > 0 for pair in part.pairs)
     behind = sum(tells(pair.gain) and pair.gain.value < 0 for pair in part.pairs)
     rest = len(part.pairs) - ahead - behind
-    return part.family, f"{part.examples:,}", str(part.axis), _told(part), str(ahead), str(behind), str(rest)
+    return part.family, part.trained_on, str(part.axis), _told(part), str(ahead), str(behind), str(rest)
 
 
 def _row(part: Part, pair: Pair) -> tuple[str, ...]:
     small, large, gain, axis = pair.small, pair.large, pair.gain, part.axis
     return (
         part.family,
-        f"{part.examples:,}",
+        part.trained_on,
         str(axis),
         f"{pair.size} x {small.scale.model}",
         format_amount(small.cost(pair.size), axis.kind),
@@ -344,7 +363,7 @@ def _panel(part: Part) -> Panel:
         rules = (Rule(at=crossed.value, low=low, high=high, label="crossover, 95 % interval"),)
     counted = "counted" if part.axis == MACS else "measured"
     return Panel(
-        title=f"{part.family} on {part.examples:,} examples, {counted} cost",
+        title=f"{part.family}, {part.trained_on}, {counted} cost",
         x_label=f"Total cost: {format_axis(part.axis)}",
         y_label="Error on report examples",
         series=(single, *lines),

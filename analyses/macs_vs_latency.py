@@ -33,6 +33,7 @@ from explorer.analysis.statistics.seeds import (
     scales,
 )
 from explorer.convention import Basis, CostAxis
+from explorer.errors import ConventionError, UsageError
 from explorer.record import CostFigure
 from explorer.report.finding import Absent, Finding, Table
 from explorer.report.plots import Panel, Series
@@ -44,6 +45,7 @@ NAME = "macs_vs_latency"
 MACS, LATENCY = CostAxis.parse("macs"), CostAxis.parse("latency@cpu")
 SEED = 20005
 MODELS = ("model", "macs", "latency", "latency off the common line")
+INNER = "ensembles inside one network"
 PAIRS = ("ensemble", "rival by MACs", "gain, points", "rival by latency", "gain, points ")
 
 
@@ -54,6 +56,11 @@ class Timed:
     scale: Scale
     """Its cost is MACs."""
     latency: CostFigure
+
+    @property
+    def group(self) -> str:
+        """Its family; ensembles inside one network are built otherwise and are a group of their own."""
+        return INNER if "+" in self.scale.model.name else self.scale.family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +99,7 @@ def line(models: tuple[Timed, ...]) -> Line:
     time = np.log([one.latency.value for one in models])
     # a log-normal with the measured ends as its middle 95 %
     spread = np.array([np.log(one.latency.high / one.latency.low) for one in models]) / (2 * 1.96)
-    names = [one.scale.family for one in models]
+    names = [one.group for one in models]
     random = np.random.default_rng(SEED)
     drawn: dict[str, list[float]] = {"slope": [], "rank": [], **{name: [] for name in names}}
     for _ in range(DRAWS):
@@ -162,15 +169,11 @@ def _verdict(small: str, size: int, family: list[Timed], cost: dict[str, float],
 
 def analyse(store: Store, dataset: str) -> Finding | Absent:
     """Answer the question from a store."""
-    measured = [c for c in store.costs("latency", LATENCY.device) if c.figure.basis is Basis.MEASURED]
-    if len(measured) < 3:
-        return Absent(
-            reason=f"{LATENCY} of {len(measured)} models was measured in this store, three or more are "
-            "needed; "
-            f"`explorer profile --dataset {dataset}` measures them"
-        )
     pool, notes = load_pool(store, dataset, MACS)
-    timed_pool, timed_notes = load_pool(store, dataset, LATENCY)
+    try:
+        timed_pool, timed_notes = load_pool(store, dataset, LATENCY)
+    except (UsageError, ConventionError) as error:
+        return Absent(reason=f"{error}; `explorer profile --dataset {dataset}` measures latency")
     latency = {scale.key: timed_pool.cost_figures[scale.rows[0]] for scale in grouped(timed_pool)}
     models = tuple(
         Timed(scale=scale, latency=latency[scale.key])
@@ -178,7 +181,10 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
         if scale.key in latency and not scale.recipe
     )
     if len(models) < 3 or timed_pool.basis is not Basis.MEASURED:
-        return Absent(reason=f"fewer than three models of {dataset} have a measured {LATENCY} in this store")
+        return Absent(
+            reason=f"fewer than three models of {dataset} have a measured {LATENCY} in this store; "
+            f"`explorer profile --dataset {dataset}` measures them"
+        )
     notes = tuple(dict.fromkeys((*notes, *timed_notes)))
     return _finding(pool, models, line(models), verdicts(pool, models), notes)
 
@@ -236,8 +242,10 @@ def _answer(models: tuple[Timed, ...], fitted: Line, compared: list[tuple[str, V
         f"{name} {significant(of.value)} ({significant(of.low)} to {significant(of.high)})"
         for name, of in fitted.factors.items()
     )
-    changed = sum(one.word != two.word for _, one, two in compared)
-    turned = sum({one.word, two.word} == {"ensemble", "single"} for _, one, two in compared)
+    both = [(one.word, two.word) for _, one, two in compared if one.gain and two.gain]
+    changed = sum(one != two for one, two in both)
+    turned = sum({*pair} == {"ensemble", "single"} for pair in both)
+    alone = len(compared) - len(both)
     rank, slope = fitted.rank, fitted.slope
     return (
         f"Over {len(models)} models the rank correlation of measured latency with MACs is {rank.value:.2f} "
@@ -246,9 +254,9 @@ def _answer(models: tuple[Timed, ...], fitted: Line, compared: list[tuple[str, V
         f"{slope.value:.2f} "
         f"({slope.low:.2f} to {slope.high:.2f}), and the families lie off the common line by factors of "
         f"{factors}. "
-        f"With latency instead of MACs the verdict on {changed} of {len(compared)} ensembles changes, and "
-        "turns into "
-        f"its opposite for {turned}."
+        f"Of {len(both)} ensembles that both costs set against a single scale, the verdict is another by "
+        f"latency for {changed}, and the opposite for {turned}; {alone} more have a single scale of at least "
+        "their cost by one of the two only."
     )
 
 
@@ -271,7 +279,7 @@ def _panels(models: tuple[Timed, ...], fitted: Line) -> tuple[Panel, ...]:
     level = Series(label="common line", x=tuple(ends), y=(1.0, 1.0), reference=True)
     found: tuple[list[Series], list[Series]] = ([common], [level])
     for style, name in enumerate(fitted.factors):
-        own = [(one, off) for one, off in zip(models, fitted.off, strict=True) if one.scale.family == name]
+        own = [(one, off) for one, off in zip(models, fitted.off, strict=True) if one.group == name]
         costs = tuple(one.scale.cost for one, _ in own)
         found[0].append(
             Series(

@@ -84,14 +84,25 @@ class Split:
 
 
 def curves(pool: Pool, family: tuple[Scale, ...], resampling: Resampling) -> dict[str, tuple[Curve, ...]]:
-    """Return the curves of both figures, cheapest scale first."""
+    """Return the curves of both figures, smallest scale first; of scales equally large the best on select."""
     found: dict[str, list[Curve]] = {NLL: [], ACCURACY: []}
     for scale in family:
         right = tuple(right_answers(pool, scale, split) for split in ("select", "report"))
         for name, (select, report) in ((NLL, calibrated_losses(pool, scale)), (ACCURACY, right)):
             chosen = {size: select.mean(size) for size in select.sizes}
             found[name].append(Curve(scale=scale, chosen=chosen, figure=resampling.estimates(report)))
-    return {name: tuple(of) for name, of in found.items()}
+    return {name: _one_of_each_size(of, more_is_better=name == ACCURACY) for name, of in found.items()}
+
+
+def _one_of_each_size(of: list[Curve], *, more_is_better: bool) -> tuple[Curve, ...]:
+    """Return one curve for each number of parameters: the same network may come at several resolutions."""
+    sign = 1.0 if more_is_better else -1.0
+    best: dict[float, Curve] = {}
+    for curve in of:
+        known = best.get(curve.scale.cost)
+        if known is None or sign * curve.chosen[1] > sign * known.chosen[1]:
+            best[curve.scale.cost] = curve
+    return tuple(best.values())
 
 
 def budgets(family: tuple[Scale, ...]) -> tuple[float, ...]:
@@ -191,18 +202,21 @@ def _sentence(name: str, by_loss: tuple[Split, ...], by_accuracy: tuple[Split, .
     accurate = [
         split for split in by_accuracy if split.members > 1 and tells(split.gain) and split.gain.value > 0
     ]
-    best = f"{last.members} members" if last.members > 1 else "one network"
-    gain = (
-        f" (calibrated NLL lower by {significant(last.gain.value)}, 95 % interval "
-        f"{significant(last.gain.low)} to "
-        f"{significant(last.gain.high)}, than one network's)"
-        if last.members > 1
-        else ""
-    )
+    chosen = "one network is" if last.members == 1 else f"{last.members} members are"
+    gain = ""
+    if last.members > 1:
+        verdict = "cannot be told from"
+        if tells(last.gain):
+            verdict = "are better than" if last.gain.value > 0 else "are worse than"
+        gain = (
+            f"; on report they {verdict} one network (calibrated NLL lower by "
+            f"{significant(last.gain.value)}, 95 % interval {significant(last.gain.low)} to "
+            f"{significant(last.gain.high)})"
+        )
     return (
-        f"{name}: at {format_amount(last.total, PARAMETERS.kind)} in total {best} "
-        f"{'are' if last.members > 1 else 'is'} best{gain}; a split beats one network at {len(better)} of "
-        f"{len(by_loss)} budgets by calibrated NLL and at {len(accurate)} by accuracy."
+        f"{name}: at {format_amount(last.total, PARAMETERS.kind)} in total {chosen} best on select{gain}; a "
+        f"split beats one network at {len(better)} of {len(by_loss)} budgets by calibrated NLL and at "
+        f"{len(accurate)} by accuracy."
     )
 
 

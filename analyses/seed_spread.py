@@ -157,17 +157,23 @@ def _finding(
 def _answer(found: tuple[Scale, ...], spreads: dict[str, Spread], pairs: tuple[Neighbours, ...]) -> str:
     over = [spreads[scale.key] for scale in found]
     typical = sorted(over, key=lambda one: one.deviation)[len(over) // 2]
-    ratio = float(np.median([one.deviation / one.binomial for one in over]))
-    worst = max(pairs, key=lambda pair: pair.wrong.value)
+    ratios = [one.deviation / one.binomial for one in over if one.binomial > 0]
+    noise = f", {np.median(ratios):.2f} times the test set's binomial noise" if ratios else ""
+    worst = max(pairs, key=lambda pair: (pair.wrong.value, pair.wrong.high))
+    interval = f"95 % interval {format_share(worst.wrong.low)} to {format_share(worst.wrong.high)}"
+    preferred = (
+        "One seed each never preferred the worse of two neighbouring scales; least sure are "
+        f"{worst.small.model} and {worst.large.model} ({interval})."
+        if worst.wrong.value == 0
+        else "With one seed each the worse of two neighbouring scales is preferred most often for "
+        f"{worst.small.model} and {worst.large.model}: in {format_share(worst.wrong.value)} of cases "
+        f"({interval})."
+    )
     return (
         f"A seed moves accuracy by {format_points(typical.deviation, 2).lstrip('+')} points (standard "
         "deviation of the "
         f"median scale, 95 % interval {format_points(typical.low, 2).lstrip('+')} to "
-        f"{format_points(typical.high, 2).lstrip('+')}), {ratio:.2f} times the test set's binomial noise. "
-        "With one seed each the worse of two neighbouring scales is preferred most often for "
-        f"{worst.small.model} "
-        f"and {worst.large.model}: in {format_share(worst.wrong.value)} of cases (95 % interval "
-        f"{format_share(worst.wrong.low)} to {format_share(worst.wrong.high)})."
+        f"{format_points(typical.high, 2).lstrip('+')}){noise}. {preferred}"
     )
 
 

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ DIGITS = 6
 ROUNDING = 1e-4
 """Relative difference between two runs' numbers that counts as rounding."""
 _NEXT_TO_NOTHING = 1e-6
+_FIGURE = re.compile(r"[+\u2212-]?\d[\d.,]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +64,22 @@ def finding_text(finding: Finding) -> str:
     return "\n\n".join(parts)
 
 
-def finding_markdown(finding: Finding, name: str) -> str:
-    """Return the finding as Markdown, with its figure, which is ``NAME.svg`` beside it."""
+def finding_markdown(finding: Finding, name: str, options: str = "") -> str:
+    """Return the finding as Markdown, with its figure, which is ``NAME.svg`` beside it.
+
+    Args:
+        finding: what was found.
+        name: of the script.
+        options: what it was given besides, for the command that makes it again.
+    """
     lines = [f"# {finding.question}", "", finding.answer, "", f"![{finding.alt}]({name}.svg)"]
     for one in finding.tables:
         if one.rows:
             lines += ["", f"| {' | '.join(one.header)} |", f"|{'---|' * len(one.header)}"]
             lines += [f"| {' | '.join(row)} |" for row in one.rows]
     lines += [f"\n{note}" for note in finding.notes]
-    return "\n".join([*lines, "", f"    python -m analyses.{name}", ""])
+    command = f"python -m analyses.{name} {options}".rstrip()
+    return "\n".join([*lines, "", f"    {command}", ""])
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:
@@ -81,14 +91,16 @@ def finding_document(finding: Finding) -> dict[str, Any]:
     return _rounded({"question": finding.question, "answer": finding.answer, **document})
 
 
-def write_finding(finding: Finding, folder: Path, name: str) -> tuple[Path, ...]:
+def write_finding(finding: Finding, folder: Path, name: str, options: str = "") -> tuple[Path, ...]:
     """Write ``NAME.md``, ``NAME.svg`` and ``NAME.json`` into a folder, made if it is not there.
+
+    See `finding_markdown` for ``options``.
 
     Raises:
         UsageError: the folder or a file cannot be written.
     """
     texts = {
-        "md": finding_markdown(finding, name),
+        "md": finding_markdown(finding, name, options),
         "svg": draw_panels(finding.panels, finding.alt, columns=finding.columns),
         "json": json.dumps(finding_document(finding), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
@@ -104,8 +116,10 @@ def write_finding(finding: Finding, folder: Path, name: str) -> tuple[Path, ...]
     return tuple(written)
 
 
-def check_finding(finding: Finding, folder: Path, name: str) -> list[str]:
+def check_finding(finding: Finding, folder: Path, name: str, options: str = "") -> list[str]:
     """Return where a finding differs from the one kept in ``folder``, beyond rounding; empty: it does not.
+
+    Numbers are compared as numbers; of the page, the words.
 
     Raises:
         UsageError: none is kept there, or it is damaged.
@@ -119,7 +133,19 @@ def check_finding(finding: Finding, folder: Path, name: str) -> list[str]:
         raise UsageError(f"{path} is damaged: {error}; a run without --check writes it anew") from error
     # the sentence repeats the numbers, and a last digit may round either way
     now = {key: value for key, value in finding_document(finding).items() if key != "answer"}
-    return _differences({key: value for key, value in kept.items() if key != "answer"}, now, "")
+    found = _differences({key: value for key, value in kept.items() if key != "answer"}, now, "")
+    return [*found, *_other_words(folder / f"{name}.md", finding_markdown(finding, name, options))]
+
+
+def _other_words(page: Path, now: str) -> list[str]:
+    """Return the lines of a kept page whose words are not those of ``now``; figures may round otherwise."""
+    kept = page.read_text(encoding="utf-8") if page.is_file() else ""
+    pairs = zip_longest(kept.splitlines(), now.splitlines(), fillvalue="")
+    return [
+        f"{page.name} line {number}: {_short(one)} is now {_short(other)}"
+        for number, (one, other) in enumerate(pairs, 1)
+        if _FIGURE.sub("0", one) != _FIGURE.sub("0", other)
+    ]
 
 
 def _rounded(value: Any) -> Any:

@@ -1,11 +1,12 @@
 """Run one of the scripts in `analyses/`: its options, and what becomes of its answer."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from explorer.errors import ExplorerError
+from explorer.errors import ExplorerError, UsageError
 from explorer.report.finding import Absent, Finding, check_finding, finding_text, write_finding
 from explorer.store import Store
 
@@ -42,15 +43,16 @@ def run_analysis(
     """
     options = _options(name, doc, arguments)
     try:
+        out = _folder(options)
+        asked = _asked(options)
         with Store.open(options.store, create=False) as store:
             found = analyse(store, options.dataset)
         if isinstance(found, Absent):
             print(f"{name}: no answer: {found.reason}")
             return NO_ANSWER
         if options.check:
-            differences = check_finding(found, options.out, name)
-            return _told(name, differences, options.out)
-        write_finding(found, options.out, name)
+            return _told(name, check_finding(found, out, name, asked), out)
+        write_finding(found, out, name, asked)
     except ExplorerError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
@@ -64,12 +66,34 @@ def _options(name: str, doc: str | None, arguments: Sequence[str] | None) -> arg
     parser.add_argument("--store", default=STORE, metavar="URL", help="default: the study that ships")
     parser.add_argument("--dataset", default=DATASET, metavar="NAME", help="default: %(default)s")
     parser.add_argument(
-        "--out", type=Path, default=RESULTS, metavar="DIR", help="where results go; default: %(default)s"
+        "--out", type=Path, metavar="DIR", help=f"where results go; of the study that ships: {RESULTS}"
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if the results in DIR say otherwise"
     )
     return parser.parse_args(arguments)
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    """Return where results go: those of the study that ships are committed, and no other may replace them.
+
+    Raises:
+        UsageError: another store or data set, and no folder for its results.
+    """
+    if options.out is not None:
+        return options.out
+    if _asked(options):
+        raise UsageError(
+            f"{RESULTS} holds the answers of --store {STORE} --dataset {DATASET}; --out names another folder"
+        )
+    return RESULTS
+
+
+def _asked(options: argparse.Namespace) -> str:
+    """Return the options that name what was asked, where it is not the study that ships."""
+    words = [] if options.store == STORE else ["--store", options.store]
+    words += [] if options.dataset == DATASET else ["--dataset", options.dataset]
+    return shlex.join(words)
 
 
 def _told(name: str, differences: Sequence[str], folder: Path) -> int:

@@ -11,11 +11,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from analyses.__main__ import NAMES, main
 from explorer.report.finding import Absent, Finding
-from explorer.run.analysing import run_analysis
+from explorer.run.analysing import RESULTS, run_analysis
 from explorer.store import Store
+from tests.analyses.conftest import MACS, MadeStudy
 
 ROOT = Path(__file__).resolve().parents[2]
-NEED_MORE = {"distil_or_ensemble": "no distilled members", "macs_vs_latency": "of 0 models was measured"}
+NEED_MORE = {
+    "distil_or_ensemble": "no distilled members",
+    "macs_vs_latency": "`explorer profile --dataset fashion-mnist` measures latency",
+}
 
 
 def analysed(name: str, store: Path) -> Finding | Absent:
@@ -71,3 +75,42 @@ def test_scripts_share_no_code_and_the_documents_name_each() -> None:
         source = (ROOT / "analyses" / f"{name}.py").read_text(encoding="utf-8")
         assert "from analyses" not in source
         assert f"| `{name}` |" in document
+
+
+def test_results_of_the_shipped_study_are_not_replaced_by_those_of_another(plain_study, capsys) -> None:
+    kept = {path: path.read_bytes() for path in (ROOT / RESULTS).iterdir()}
+    for arguments in (["--store", str(plain_study)], ["--dataset", "digits"]):
+        assert run_analysis("seed_spread", "Why?", lambda *_: None, arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == (
+            "seed_spread: analyses/results holds the answers of --store reference --dataset fashion-mnist; "
+            "--out names another folder"
+        )
+    assert {path: path.read_bytes() for path in (ROOT / RESULTS).iterdir()} == kept
+
+
+def test_a_page_says_what_it_was_asked(plain_study: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["--store", str(plain_study), "--out", str(tmp_path)]
+    module = importlib.import_module("analyses.seed_spread")
+    assert run_analysis("seed_spread", module.__doc__, module.analyse, arguments) == 0
+    page = (tmp_path / "seed_spread.md").read_text(encoding="utf-8")
+    assert page.splitlines()[-1] == f"    python -m analyses.seed_spread --store {plain_study}"
+
+
+@pytest.mark.parametrize(
+    ("skills", "told"),
+    [
+        ((60.0, 60.0), "is preferred most often for wrn10-0.25@28 and wrn10-0.5@28: in 50.0% of cases"),
+        ((1.0, 60.0), "One seed each never preferred the worse of two neighbouring scales"),
+    ],
+)
+def test_seeds_without_a_single_error_have_an_answer(skills, told, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store") as store:
+        sure = MadeStudy(store, select=60, report=60)
+        for name, skill in zip(("wrn10-0.25", "wrn10-0.5"), skills, strict=True):
+            for seed in range(3):
+                sure.member(name, seed, skill)
+            sure.cost(name, "macs", MACS[name])
+        found = importlib.import_module("analyses.seed_spread").analyse(store, "fashion-mnist")
+    assert ("binomial" in found.answer) == (skills[0] != skills[1])
+    assert told in found.answer

@@ -76,7 +76,12 @@ def test_written_files_check_clean_and_are_the_same_twice(finding: Finding, tmp_
 def test_rounding_is_no_difference_and_anything_else_is(finding: Finding, tmp_path: Path) -> None:
     write_finding(finding, tmp_path, "net")
     close = {**finding.numbers, "value": (1 / 3) * 1.00005}
-    assert check_finding(replace(finding, numbers=close, answer="Other words."), tmp_path, "net") == []
+    rounded = replace(finding, numbers=close, answer=finding.answer.replace("2", "3"))
+    assert rounded.answer != finding.answer
+    assert check_finding(rounded, tmp_path, "net") == []
+    other = check_finding(replace(finding, answer="Other words."), tmp_path, "net")
+    assert other[0].startswith(f'net.md line 3: "{finding.answer[:20]}')
+    assert other[0].endswith('is now "Other words."')
     far = {**finding.numbers, "value": 0.334, "low": 1.0}
     assert check_finding(replace(finding, numbers=far), tmp_path, "net") == [
         "/numbers/value: kept 0.333333, now 0.334",

@@ -2,23 +2,21 @@
 
 Two things could have been drawn otherwise: the examples and the seeds. `Resampling` draws both again. An
 example is drawn with replacement as often as there are examples, the same draw for every model, so that
-differences are paired. Of a model's s seeds s - 1 are drawn with replacement: that number gives the mean
-over seeds the variance of its usual standard error (McCarthy and Snowden 1985, Vital and Health Statistics
-2:95). Drawing a seed twice must not put it twice into one ensemble, which would only show that repeats make
-worse ensembles; so what each seed adds to ensembles of n is worked out (`seed_effects`, the first term of
-Hoeffding's decomposition), and the draw weighs those effects. Equally good seeds err on different examples
-and so come out apart: the draws of examples hold that already, and the effects are shrunk by it. What is left
-is widened as Student's t is wider than the normal law, for the scatter of few seeds is itself uncertain.
+differences are paired. Seeds are too few to be drawn like that: of two of them a bootstrap knows two
+values. So what each seed adds to ensembles of n is worked out (`seed_effects`, the first term of Hoeffding's
+decomposition), and a draw moves the mean as Student's t with s - 1 degrees of freedom says for s seeds
+(`Resampling.seed_moves`). Equally good seeds err on different examples and so come out apart: the draws of
+examples hold that already, and the effects are shrunk by it. With one seed nothing is known of seeds, and
+nothing of it is in the interval.
 """
 
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from explorer.analysis.bootstrap import LEVEL
 from explorer.analysis.pool import Pool
@@ -90,6 +88,18 @@ def families(found: Sequence[Scale]) -> dict[str, tuple[Scale, ...]]:
     names = dict.fromkeys(scale.family for scale in found)
     several = {name: tuple(s for s in found if s.family == name) for name in sorted(names)}
     return {name: members for name, members in several.items() if len(members) > 1}
+
+
+def one_seed_note(found: Iterable[Scale]) -> tuple[str, ...]:
+    """Return the note on those of ``found`` that have one seed; empty where all have more."""
+    alone = dict.fromkeys(
+        f"{scale.model} ({scale.recipe.rpartition('-')[0]})" if scale.recipe else str(scale.model)
+        for scale in found
+        if len(scale.rows) == 1
+    )
+    if not alone:
+        return ()
+    return (f"one seed, whose luck is in no interval: {', '.join(alone)}",)
 
 
 def seed_sets(seeds: int, largest: int = LARGEST) -> np.ndarray:
@@ -193,12 +203,35 @@ class Resampling:
         return (np.asarray(values, dtype=np.float32) @ self._counts).astype(np.float64) / self.examples
 
     def seed_shares(self, key: str, seeds: int) -> np.ndarray:
-        """Return each seed's share of a draw, float64 ``[draw, seed]``; one key, one set of draws."""
+        """Return each seed's share of a draw, float64 ``[draw, seed]``; one key, one set of draws.
+
+        Of s seeds s - 1 are drawn with replacement, which gives a mean over seeds the variance of its usual
+        standard error (McCarthy and Snowden 1985, Vital and Health Statistics 2:95). For figures that are
+        no means; of means see `seed_moves`.
+        """
         if not self._over_seeds or seeds == 1:
             return np.full((self.draws, seeds), 1 / seeds)
-        random = np.random.default_rng([_SEED, zlib.crc32(key.encode())])
+        random = self._of(key)
         even = np.full(seeds, 1 / seeds)
         return random.multinomial(seeds - 1, even, size=self.draws) / (seeds - 1)
+
+    def seed_moves(self, key: str, seeds: int) -> np.ndarray:
+        """Return by how much of each seed's effect a draw is off, float64 ``[draw, seed]``; one key, one set.
+
+        Times the seeds' distances from their mean, and summed, a draw is their standard error times
+        Student's t with s - 1 degrees of freedom: what other seeds would have moved the mean by, seen that
+        the scatter of s seeds is itself an estimate. Zero for one seed.
+        """
+        if not self._over_seeds or seeds == 1:
+            return np.zeros((self.draws, seeds))
+        random, freedom = self._of(key), seeds - 1
+        normal = random.standard_normal((self.draws, seeds))
+        normal -= normal.mean(axis=1, keepdims=True)
+        scatter = np.sqrt(random.chisquare(freedom, (self.draws, 1)) / freedom)
+        return normal / scatter / np.sqrt(seeds * freedom)
+
+    def _of(self, key: str) -> np.random.Generator:
+        return np.random.default_rng([_SEED, zlib.crc32(key.encode())])
 
     def estimate(self, found: SeedValues, size: int) -> Estimate:
         """Return the mean figure of ensembles of ``size`` seeds, and its draws.
@@ -211,23 +244,12 @@ class Resampling:
         value = found.mean(size)
         draws = self.means(found.values[found.of_size(size)]).mean(axis=0)
         if self._over_seeds and found.seeds > 1:
-            moved = self.seed_shares(found.key, found.seeds) - 1 / found.seeds
-            draws = draws + size * few_seeds_factor(found.seeds) * (moved @ seed_effects(found, size))
+            draws = draws + size * (self.seed_moves(found.key, found.seeds) @ seed_effects(found, size))
         return Estimate(value=value, draws=draws, n=self.examples)
 
     def estimates(self, found: SeedValues) -> dict[int, Estimate]:
         """Return the estimate of every size, see `estimate`."""
         return {size: self.estimate(found, size) for size in found.sizes}
-
-
-def few_seeds_factor(seeds: int) -> float:
-    """Return by how much an interval over few seeds is wider than a normal one: Student's t over z.
-
-    The scatter of s seeds is itself an estimate, with s - 1 degrees of freedom: intervals that take it for
-    the truth hold a mean too seldom (at 3 seeds and large scatter in 80 % of simulations instead of 95 %).
-    """
-    tail = (1 - LEVEL) / 2
-    return float(stdtrit(seeds - 1, 1 - tail) / ndtri(1 - tail))
 
 
 def seed_effects(found: SeedValues, size: int) -> np.ndarray:
