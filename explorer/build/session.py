@@ -16,22 +16,24 @@ _ERRORS_ONLY = 3
 """onnxruntime warns that a threshold which may be set from outside cannot be folded; that is meant."""
 
 
-def open_session(path: Path, *, threads: int = 1) -> Any:
-    """Open ``path`` on the CPU.
+def open_session(model: Path | bytes, *, threads: int = 1) -> Any:
+    """Open a file, or a graph's bytes, on the CPU.
 
     Raises:
         InputDataError: onnxruntime cannot read it.
     """
+    given = model if isinstance(model, bytes) else str(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its error classes share no other base
         if not type(error).__module__.startswith("onnxruntime"):
             raise
-        raise InputDataError(f"onnxruntime cannot read {path}: {error}") from error
+        what = "a graph of this process" if isinstance(model, bytes) else model
+        raise InputDataError(f"onnxruntime cannot read {what}: {error}") from error
 
 
 def run_batches(

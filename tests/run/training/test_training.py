@@ -72,6 +72,25 @@ def test_a_teacher_answers_what_the_store_has(store, images) -> None:
     np.testing.assert_allclose(found.sum(dim=1).numpy(), 1.0, atol=1e-5)
 
 
+def test_torch_answers_the_same_where_onnx_cannot(store, images, monkeypatch) -> None:
+    import torch
+
+    from explorer.build import onnx_export
+
+    teacher = teacher_of(store, images, "mean(wrn10-0.25@8#0, wrn10-0.5@8#1)")
+    batch = torch.from_numpy(images.report.images[:50]).permute(0, 3, 1, 2).float() / 255
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    by_onnxruntime = teaching(store, images, teacher, device="cpu")(batch)
+
+    def cannot(*_: object, **__: object) -> None:
+        raise UsageError("no such operator")
+
+    monkeypatch.setattr(onnx_export, "export_member", cannot)
+    by_torch = teaching(store, images, teacher, device="cpu")(batch)
+
+    np.testing.assert_allclose(by_onnxruntime.numpy(), by_torch.numpy(), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
