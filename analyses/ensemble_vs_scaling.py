@@ -15,7 +15,6 @@ Inputs    A store with two or more scales of a family, several seeds each; laten
 
 import math
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -143,9 +142,9 @@ class Part:
 def analyse(store: Store, dataset: str) -> Finding | Absent:
     """Answer the question from a store."""
     bases = base_recipes(store, dataset)
-    counts = Counter(bases[record.member.recipe] for record in store.members(dataset))
+    trained_on = {recipe: _examples(store, dataset, recipe) or 0 for recipe in bases.values()}
     # imported predictions have no recipe; the pool then says what there is
-    recipes = [recipe for recipe, _ in counts.most_common()] or [None]
+    recipes = sorted(trained_on, key=lambda recipe: (-trained_on[recipe], recipe)) or [None]
     parts: list[Part] = []
     notes: list[str] = []
     pools: list[Pool] = []
