@@ -22,7 +22,7 @@ from functools import cached_property
 from explorer.analysis.bootstrap import tells
 from explorer.analysis.curves.inner_designs import inner_designs, inner_errors
 from explorer.analysis.curves.overtaking import Crossing, Curve, error_curve, overtaking
-from explorer.analysis.loading import base_recipes
+from explorer.analysis.loading import OTHER_RECIPES, base_recipes
 from explorer.analysis.pool import Pool, load_pool
 from explorer.analysis.result import Interval
 from explorer.analysis.statistics.seeds import (
@@ -141,8 +141,8 @@ class Part:
 
 def analyse(store: Store, dataset: str) -> Finding | Absent:
     """Answer the question from a store."""
-    bases = base_recipes(store, dataset)
-    trained_on = {recipe: _examples(store, dataset, recipe) or 0 for recipe in bases.values()}
+    bases = set(base_recipes(store, dataset).values())
+    trained_on = {recipe: _examples(store, dataset, recipe) or 0 for recipe in bases}
     # imported predictions have no recipe; the pool then says what there is
     recipes = sorted(trained_on, key=lambda recipe: (-trained_on[recipe], recipe)) or [None]
     parts: list[Part] = []
@@ -157,21 +157,20 @@ def analyse(store: Store, dataset: str) -> Finding | Absent:
             notes.append(f"left out: recipe {recipe}: {error}")
             continue
         found = scales(pool)
-        if families(found) and max(len(scale.rows) for scale in found) > 1:
-            recipe_parts, timed_notes = _parts(store, dataset, pool)
-            parts += recipe_parts
-            notes += [*recipe_notes, *timed_notes]
-            pools.append(pool)
+        if not families(found) or max(len(scale.rows) for scale in found) == 1:
+            notes.append(f"left out: recipe {recipe}: no family has two scales, one of them with two seeds")
+            continue
+        recipe_parts, timed_notes = _parts(store, dataset, pool)
+        parts += recipe_parts
+        # what one recipe leaves out is what another is about
+        notes += [note for note in (*recipe_notes, *timed_notes) if not note.startswith(OTHER_RECIPES)]
+        pools.append(pool)
     if not parts:
         return Absent(
             reason=f"no family of {dataset} has two scales, one of them with two seeds, in this store; "
             "train them first"
         )
-    # What one recipe leaves out is what another is about.
-    answered = {pool.summary.recipe_id for pool in pools}
-    told = {recipe for recipe, base in bases.items() if base in answered}
-    kept = [note for note in notes if note.rpartition(" of recipe ")[2] not in told]
-    return _finding(pools, parts, tuple(dict.fromkeys(kept)))
+    return _finding(pools, parts, tuple(dict.fromkeys(notes)))
 
 
 def _parts(store: Store, dataset: str, pool: Pool) -> tuple[list[Part], tuple[str, ...]]:

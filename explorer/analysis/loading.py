@@ -13,6 +13,8 @@ from explorer.store import Store
 from explorer.store.imported import RECIPE, predicted_datasets
 from explorer.store.published import published_datasets
 
+OTHER_RECIPES = "left out: members of other recipes"
+"""How the note on them begins."""
 _Pair = tuple[PredictionsRecord, PredictionsRecord]
 
 
@@ -76,11 +78,9 @@ def find_members(store: Store, dataset: str, *, recipe: str | None, mix_recipes:
             notes.append(f"recipes are mixed: {', '.join(sorted(counts))}")
     else:
         recipe_id, chosen = _recipe(recipe, counts, base_recipes(store, dataset))
-        notes += [
-            f"left out: {count} members of recipe {other}"
-            for other, count in sorted(counts.items())
-            if other not in chosen
-        ]
+        others = [f"{count} of {other}" for other, count in counts.most_common() if other not in chosen]
+        if others:
+            notes.append(f"{OTHER_RECIPES}: {', '.join(others)}")
         if len(chosen) > 1:
             listed = ", ".join(f"{counts[name]} of {name}" for name in sorted(chosen - {recipe_id}))
             notes.append(f"with members of recipes that derive from {recipe_id}: {listed}")

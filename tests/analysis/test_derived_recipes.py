@@ -37,7 +37,7 @@ def test_derived_recipes_join_their_base_and_others_stay_out(store: Store) -> No
         f"wrn10-1@8~{SNAPSHOT}#0",
         "wrn10-1@8#1",
     )
-    assert "left out: 1 members of recipe long-44444444" in notes
+    assert "left out: members of other recipes: 1 of long-44444444" in notes
     assert f"with members of recipes that derive from {BASE}: 1 of {STUDENT}, 1 of {SNAPSHOT}" in notes
     assert base_recipes(store, "toy")[SNAPSHOT] == BASE
 

@@ -50,11 +50,11 @@ def test_other_recipes_are_left_out_and_said(store: Store) -> None:
     add_member(store, "wrn10-2", 1, recipe="long-22222222")
     pool, notes = load_pool(store, "toy", MACS)
     assert len(pool.members) == 4
-    assert notes == ("left out: 1 members of recipe long-22222222",)
+    assert notes == ("left out: members of other recipes: 1 of long-22222222",)
     for name in ("long", "long-22222222"):
         pool, notes = load_pool(store, "toy", MACS, recipe=name)
         assert pool.summary.members == ("wrn10-2@8#1",)
-        assert notes == ("left out: 4 members of recipe quick-11111111",)
+        assert notes == ("left out: members of other recipes: 4 of quick-11111111",)
     pool, notes = load_pool(store, "toy", MACS, mix_recipes=True)
     assert "wrn10-2@8~long-22222222#1" in pool.summary.members
     assert pool.summary.recipe_id == "long-22222222+quick-11111111"
