@@ -131,11 +131,14 @@ def export(
 def ingest(paths: tuple[Path, ...], store_url: str | None, as_json: bool) -> None:
     """Merge bundles into the store, which is made if it is not there; doing it again changes nothing.
 
-    All bundles are checked before anything is written. A row that contradicts the store's becomes the
-    current one; the old one is kept behind it. `reference` as PATH is the study that ships.
+    All bundles are checked before anything is written, each against the store and the bundles before it;
+    all of them are merged, or none is. A row that contradicts the store's becomes the current one; the old
+    one is kept behind it; but other labels of the same examples are refused. `reference` as PATH is the
+    study that ships.
     """
     from explorer.run.progress import progress
-    from explorer.store.bundle import Update, ingest_open, open_bundle
+    from explorer.store.bundle import Update, ingest_open, open_bundle, require_together
+    from explorer.store.location import LEDGER_NAME, locate
     from explorer.store.reference import refuse_reference
 
     refuse_reference(store_url)
@@ -144,16 +147,18 @@ def ingest(paths: tuple[Path, ...], store_url: str | None, as_json: bool) -> Non
         def part(number: int) -> Update:
             return lambda share, text: update((number + share) / (2 * len(paths)), text)
 
+        def writing(share: float, text: str) -> None:
+            update((1 + share) / 2, text)
+
         bundles = [
             opened.enter_context(open_bundle(_bundle_path(path), progress=part(number)))
             for number, path in enumerate(paths)
         ]
+        if not (locate(store_url) / LEDGER_NAME).is_file():
+            require_together(bundles)  # bundles that are refused must not leave an empty store behind
         with open_store(store_url, create=True) as store:
             url = store.url
-            results = [
-                ingest_open(store, bundle, progress=part(len(paths) + number))
-                for number, bundle in enumerate(bundles)
-            ]
+            results = ingest_open(store, bundles, progress=writing)
     for result in results:
         for kind, rows in (("superseded", result.superseded), ("corrected here since", result.outdated)):
             if rows:

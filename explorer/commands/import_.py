@@ -38,6 +38,7 @@ command.add_command(import_catalogue.command)
 @click.option("--key", default="", metavar="KEY", help="Where they are; PRED,CONF or class columns A,B,C.")
 @click.option("--ids", default="", metavar="KEY", help="Ids of the examples.  [default: the key `id`]")
 @click.option("--classes", type=click.IntRange(min=2), help="How many, where labels do not show it.")
+@click.option("--class-names", default="", metavar="A,B,...", help="Of the classes, by number.")
 @click.option(
     "--split",
     default="halves",
@@ -104,6 +105,7 @@ def _wanted(file: Path, dataset: str, options: Mapping[str, Any]) -> "ImportAske
             labels=options["labels"],
             ids=options["ids"],
             prices=options["price_key"],
+            class_names=_class_names(options["class_names"]),
         ),
         split=options["split"],
         classes=options["classes"] or 0,
@@ -111,6 +113,13 @@ def _wanted(file: Path, dataset: str, options: Mapping[str, Any]) -> "ImportAske
         per=_calls(options["per"]),
         costs=tuple(_cost(text) for text in costs if text != "macs="),
     )
+
+
+def _class_names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",")) if text else ()
+    if "" in names or len(set(names)) < len(names) or len(names) == 1:
+        raise UsageError(f"--class-names wants two or more different names, A,B,..., got {text!r}")
+    return names
 
 
 def _dollars(text: str) -> float:

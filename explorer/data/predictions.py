@@ -5,7 +5,6 @@ confidence ``[member, example]``, and tables with one column a class or with an 
 What may be read in two ways is refused with the ways. `explorer.data.probabilities` takes it from here.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from explorer.data.arrays import WHOLE, NamedArrays, read_arrays
+from explorer.data.class_numbers import answer_names, class_columns, class_numbers, given_names
+from explorer.data.price_keys import find_price_key, looks_like_prices, price_calls, read_prices
 from explorer.errors import InputDataError, UsageError
 
 LOGIT_KEYS = ("logits", "logit")
@@ -23,8 +24,6 @@ LABEL_KEYS = ("labels", "label", "targets", "target", "y_true", "true_label")
 NAME_KEYS = ("members", "member", "models", "model", "names", "apis", "api")
 CLASS_KEYS = ("classes", "class_names")
 ID_KEYS = ("id", "ids")
-_PRICE_KEY = re.compile(r"(?:price|cost)\w*?_per_?(?P<number>[0-9]+)(?P<unit>[km]?)", re.IGNORECASE)
-_NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>0|[1-9][0-9]*)")
 
 
 class AnswerKind(StrEnum):
@@ -49,6 +48,12 @@ class Asked:
     """Key of the examples' ids."""
     prices: str = ""
     """Key of the members' prices."""
+    prices_given: bool = False
+    """Whether the prices are known from elsewhere; those of the file are then not read."""
+    class_names: tuple[str, ...] = ()
+    """Of the classes, by number."""
+    known_classes: tuple[str, ...] = ()
+    """As the store names them, by number; what else the file says goes before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,6 +82,8 @@ class Predictions:
     """One a member, or empty."""
     prices: tuple[float, ...] = ()
     """One a member, in US dollars, or empty."""
+    price_key: str = ""
+    """What they are under."""
     price_calls: float = 0.0
     """For how many calls ``prices`` are, where the key says it; 0 where not."""
     notes: tuple[str, ...] = ()
@@ -101,32 +108,34 @@ def read_predictions(path: Path, asked: Asked | None = None) -> Predictions:
     held = read_arrays(path, as_text={asked.ids, *ID_KEYS} - {""})
     notes: list[str] = []
     true, label_key, label_ids = _true_labels(held, asked.labels, notes)
+    own_names = _own_names(held, asked)
     id_key = asked.ids or _named(held, ID_KEYS)
-    price_key = asked.prices or next((key for key in held.arrays if _PRICE_KEY.search(key)), "")
-    taken = {label_key, id_key, price_key, _named(held, CLASS_KEYS)} - {""}
-    taken |= {key for key in held.arrays if key.lower() in NAME_KEYS} - {asked.key}
-    kind, keys = _chosen(held, asked, taken)
-    text_labels = true.dtype.kind == "U"
-    class_names = _class_names(held)
+    price_key = "" if asked.prices_given else asked.prices
+    if not asked.prices_given and not asked.prices:
+        price_key, unclear = find_price_key(held)
+        notes += unclear
+    taken = {label_key, id_key, price_key, _named(held, CLASS_KEYS)} | _left_out(
+        held, asked, label_key, notes
+    )
+    kind, keys = _chosen(held, asked, taken - {""})
+    class_names = given_names(_class_names(held), asked.class_names, path.name)
     scores = answers = confidence = None
     if kind is AnswerKind.LABELS:
         answers, confidence = _answers(held, keys, len(true))
-        if not class_names and (text_labels or answers.dtype.kind == "U"):
-            class_names = tuple(sorted({*map(str, true), *map(str, answers.ravel())}))
-        answers = _class_numbers(answers.ravel(), class_names, "predicted labels").reshape(answers.shape)
+        if not class_names and "U" in (true.dtype.kind, answers.dtype.kind):
+            class_names, more = answer_names(true, answers, asked.known_classes, path.name)
+            notes += more
+        answers = class_numbers(answers.ravel(), class_names, "predicted labels").reshape(answers.shape)
     else:
         if held.table:
-            keys, found_names = _class_columns(keys, text_labels)
-            class_names = class_names or found_names
-        scores = _scores(held, keys, len(true))
-        if text_labels and not class_names:
-            raise InputDataError(
-                f"{path}: labels are texts, but the classes of {_shown(held, keys)} have no names; "
-                "give labels as numbers, or names under the key `classes`"
+            text_labels = true.dtype.kind == "U"
+            keys, class_names = class_columns(
+                keys, text_labels=text_labels, said=class_names, known=asked.known_classes
             )
+        scores = _scores(held, keys, len(true))
+        _require_names(true, class_names, f"the classes of {_shown(held, keys)}", path)
     members = len(answers if scores is None else scores)  # type: ignore[arg-type]  # one of the two is there
     notes.insert(0, f"{path.name}: {kind} of {members} member{'s' * (members > 1)} in {_shown(held, keys)}")
-    prices = _prices(held, price_key, members) if price_key else ()
     ids = _ids(held, id_key, len(true)) if id_key else ()
     _require_same_ids(path, ids, label_ids, asked.labels)
     return Predictions(
@@ -137,12 +146,13 @@ def read_predictions(path: Path, asked: Asked | None = None) -> Predictions:
         scores=scores,
         answers=answers,
         confidence=confidence,
-        labels=_class_numbers(true, class_names, "labels"),
+        labels=class_numbers(true, class_names, "labels"),
         class_names=class_names,
         ids=ids,
-        names=_member_names(held, members),
-        prices=prices,
-        price_calls=_price_calls(price_key),
+        names=own_names if held.table else _member_names(held, members),
+        prices=read_prices(held, price_key, members) if price_key else (),
+        price_key=price_key,
+        price_calls=price_calls(price_key),
         notes=tuple(notes),
     )
 
@@ -182,6 +192,40 @@ def _true_labels(held: NamedArrays, said: str, notes: list[str]) -> tuple[np.nda
     return _flat(held.get(key), f"{held.path.name}: {key}"), key, ()
 
 
+def _own_names(held: NamedArrays, asked: Asked) -> tuple[str, ...]:
+    """Return the name that a table's column gives to its one member.
+
+    Raises:
+        InputDataError: its rows are of several members.
+    """
+    other = {asked.labels, asked.ids, *_asked_keys(asked)}
+    columns = [key for key in held.arrays if held.table and key.lower() in NAME_KEYS and key not in other]
+    names: tuple[str, ...] = ()
+    for key in columns:
+        found = sorted({*map(str, held.arrays[key])})
+        if len(found) > 1:
+            shown = ", ".join(found[:4]) + ", ..." * (len(found) > 4)
+            raise InputDataError(
+                f"{held.path.name} has rows of {len(found)} members (column {key}: {shown}); wanted one in a "
+                "table: give a file for each"
+            )
+        names = names or (tuple(found) if held.arrays[key].dtype.kind == "U" else ())
+    return names
+
+
+def _left_out(held: NamedArrays, asked: Asked, label_key: str, notes: list[str]) -> set[str]:
+    """Return keys that are no predictions by their names, and note those that nothing else is made of."""
+    prices = {key for key in held.arrays if looks_like_prices(key)}
+    labels = {key for key in held.arrays if held.table and key.lower() in LABEL_KEYS} - {label_key}
+    if labels and not asked.key:
+        notes.append(f"left out: {', '.join(sorted(labels))}; the true labels are in {asked.labels}")
+    return prices | labels | {key for key in held.arrays if key.lower() in NAME_KEYS}
+
+
+def _asked_keys(asked: Asked) -> tuple[str, ...]:
+    return tuple(part.strip() for part in asked.key.split(","))
+
+
 def _flat(labels: np.ndarray, what: str) -> np.ndarray:
     if labels.ndim != 1 or labels.size == 0:
         raise InputDataError(f"{what} has shape {list(labels.shape)}; wanted labels [example], not empty")
@@ -192,8 +236,7 @@ def _chosen(held: NamedArrays, asked: Asked, taken: set[str]) -> tuple[AnswerKin
     """Return what the predictions are, and the keys they are under."""
     free = {key: array for key, array in held.arrays.items() if key not in taken}
     if asked.key:
-        keys = tuple(part.strip() for part in asked.key.split(",")) if asked.key not in held.arrays else ()
-        keys = keys or (asked.key,)
+        keys = (asked.key,) if asked.key in held.arrays else _asked_keys(asked)
         free = {key: held.get(key) for key in keys}
     options = _table_options(free) if held.table else _array_options(free)
     if asked.kind is not None:
@@ -213,7 +256,9 @@ def _chosen(held: NamedArrays, asked: Asked, taken: set[str]) -> tuple[AnswerKin
 def _array_options(free: Mapping[str, np.ndarray]) -> list[tuple[AnswerKind, tuple[str, ...]]]:
     kinds = {key: array.dtype.kind for key, array in free.items()}
     answers = [key for key in free if kinds[key] in "iuU" and free[key].ndim in (1, 2)]
-    answers = [key for key in answers if key.lower() in ANSWER_KEYS] or (answers if len(free) <= 2 else [])
+    sure = {key for key in free if key.lower() in CONFIDENCE_KEYS and kinds[key] in "fiu"}
+    named = [key for key in answers if key.lower() in ANSWER_KEYS]
+    answers = named or (sorted(set(answers) - sure) if len(free) <= 2 else [])
     options: list[tuple[AnswerKind, tuple[str, ...]]] = []
     beside: str | None = None
     for key in answers:
@@ -221,9 +266,8 @@ def _array_options(free: Mapping[str, np.ndarray]) -> list[tuple[AnswerKind, tup
             (
                 name
                 for name in free
-                if kinds[name] == "f"
-                and free[name].shape == free[key].shape
-                and (name.lower() in CONFIDENCE_KEYS or len(free) == 2)
+                if free[name].shape == free[key].shape
+                and (name in sure or (kinds[name] == "f" and len(free) == 2))
             ),
             None,
         )
@@ -261,20 +305,6 @@ def _shown(held: NamedArrays, keys: Sequence[str]) -> str:
     return f"{keys[0] or 'its array'} {array.dtype.name} {list(array.shape)}"
 
 
-def _class_columns(keys: tuple[str, ...], text_labels: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return class columns in the order of the classes, and the classes' names where they have some."""
-    matches = [_NUMBERED.fullmatch(key) for key in keys]
-    numbers = [int(match["number"]) for match in matches if match]
-    if text_labels or len(numbers) < len(keys) or len({match["prefix"] for match in matches if match}) > 1:
-        return keys, keys
-    if sorted(numbers) != list(range(len(keys))):
-        raise InputDataError(
-            f"class columns are numbered {min(numbers)} to {max(numbers)}; wanted 0 to {len(keys) - 1}, "
-            "as the labels are"
-        )
-    return tuple(key for _, key in sorted(zip(numbers, keys, strict=True))), ()
-
-
 def _scores(held: NamedArrays, keys: Sequence[str], examples: int) -> np.ndarray:
     """Return probabilities or logits ``[member, example, class]``."""
     array = held.arrays[keys[0]]
@@ -300,6 +330,8 @@ def _answers(held: NamedArrays, keys: Sequence[str], examples: int) -> tuple[np.
     what = f"{held.path.name}: {keys[0] or 'its array'}"
     if answers.size == 0:
         raise InputDataError(f"{what} is empty")
+    if confidence is not None and confidence.dtype.kind in "iu":  # all of them 0 or 1
+        confidence = confidence.astype(np.float64)
     if confidence is not None and (confidence.shape != answers.shape or confidence.dtype.kind != "f"):
         raise InputDataError(
             f"{what} has shape {list(answers.shape)}, its confidence {keys[1]} is {confidence.dtype} "
@@ -317,22 +349,12 @@ def _require_examples(shape: tuple[int, ...], examples: int, what: str, axes: st
         raise InputDataError(f"{what} has {shape[1]:,} examples, the labels have {examples:,}{turned}")
 
 
-def _class_numbers(values: np.ndarray, class_names: Sequence[str], what: str) -> np.ndarray:
-    """Return labels as int64, texts by their place among the class names."""
-    if values.dtype.kind == "U":
-        number = {name: place for place, name in enumerate(class_names)}
-        unknown = [row for row, name in enumerate(values) if str(name) not in number]
-        if unknown:
-            known = ", ".join(list(class_names)[:10])
-            raise InputDataError(
-                f"{what}: row {unknown[0]} says {str(values[unknown[0]])!r}; classes are: {known}"
-            )
-        return np.array([number[str(name)] for name in values], dtype=np.int64)
-    if values.dtype.kind not in "iu":
-        raise InputDataError(f"{what} are of dtype {values.dtype}; wanted whole numbers or names of classes")
-    if values.min() < 0:
-        raise InputDataError(f"{what}: row {int(np.argmin(values))} is {int(values.min())}; wanted 0 or more")
-    return values.astype(np.int64)
+def _require_names(true: np.ndarray, class_names: Sequence[str], what: str, path: Path) -> None:
+    if true.dtype.kind == "U" and not class_names:
+        raise InputDataError(
+            f"{path}: labels are texts, but {what} have no names; give labels as numbers, names under the "
+            "key `classes`, or --class-names A,B,..."
+        )
 
 
 def _class_names(held: NamedArrays) -> tuple[str, ...]:
@@ -343,7 +365,7 @@ def _class_names(held: NamedArrays) -> tuple[str, ...]:
 
 def _member_names(held: NamedArrays, members: int) -> tuple[str, ...]:
     for key, array in held.arrays.items():
-        if key.lower() in NAME_KEYS and array.dtype.kind == "U" and not held.table and array.size == members:
+        if key.lower() in NAME_KEYS and array.dtype.kind == "U" and array.size == members:
             return tuple(map(str, array.ravel()))
     return ()
 
@@ -368,20 +390,3 @@ def _require_same_ids(path: Path, ids: tuple[str, ...], label_ids: tuple[str, ..
             f"{path.name} and {labels} are not in one order: row {row} has the id {ids[row]!r} here and "
             f"{label_ids[row]!r} there"
         )
-
-
-def _prices(held: NamedArrays, key: str, members: int) -> tuple[float, ...]:
-    array = held.get(key)
-    values = np.unique(array) if held.table else array.ravel()
-    if array.dtype.kind not in "iuf" or len(values) != members:
-        raise InputDataError(
-            f"{held.path.name}: {key} is {array.dtype} with {len(values)} values; "
-            f"wanted a number for each of {members} members"
-        )
-    return tuple(map(float, values))
-
-
-def _price_calls(key: str) -> float:
-    """Return for how many calls a price is by its key: ``cost_per_10k`` is for 10,000; 0: it does not say."""
-    match = _PRICE_KEY.search(key)
-    return float(match["number"]) * {"": 1.0, "k": 1e3, "m": 1e6}[match["unit"].lower()] if match else 0.0

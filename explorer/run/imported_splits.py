@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.data import DATASETS
+from explorer.data.class_numbers import are_numbers
 from explorer.data.predictions import Predictions
 from explorer.data.splits import Assignment, split_by_counts, split_digest
 from explorer.errors import InputDataError, UsageError
@@ -83,6 +84,23 @@ def choose_split(store: Store | None, dataset: str, split: str, found: Predictio
     return ChosenSplit(split_digest=digest, rows=rows, class_names=same[0].class_names if same else ())
 
 
+def known_class_names(store: Store | None, dataset: str, split: str) -> tuple[str, ...]:
+    """Return the names that the store has for the classes of a data set, by number; empty where it has none.
+
+    Args:
+        store: None: there is none yet.
+        dataset: name of the data set.
+        split: of `SPLITS`.
+
+    Raises:
+        StoreError: the store is locked or damaged.
+    """
+    known = labelled_splits(store, dataset) if store is not None else ()
+    named = [held.class_names for held in known if split in (HALVES, held.split)]
+    named = [names for names in named if not are_numbers(names)]
+    return named[-1] if named else ()
+
+
 def _known_split(known: Sequence[LabelledSplit], dataset: str, split: str, found: Predictions) -> ChosenSplit:
     """Return the split of the store that has exactly these labels in this order."""
     held = [entry for entry in known if entry.split == split]
@@ -100,7 +118,7 @@ def _known_split(known: Sequence[LabelledSplit], dataset: str, split: str, found
     latest = held[-1]
     raise InputDataError(
         f"{found.path.name} is not of the {split} examples of {dataset}: "
-        f"{_difference(found.labels, np.asarray(latest.labels))}"
+        f"{_other_names(found, latest.class_names) or _difference(found.labels, np.asarray(latest.labels))}"
     )
 
 
@@ -121,7 +139,7 @@ def _other_examples(
         labels = np.empty(examples, dtype=np.int64)
         for part, positions in rows.items():
             labels[positions] = parts[part]
-        reason = _difference(found.labels, labels)
+        reason = _other_names(found, known[-1].class_names) or _difference(found.labels, labels)
     return InputDataError(
         f"{found.path.name} has other examples, or another order, than {dataset} in this store "
         f"({hashes}): {reason}; or import it under another --dataset name"
@@ -141,20 +159,29 @@ def _difference(mine: np.ndarray, theirs: np.ndarray) -> str:
     )
 
 
+def _other_names(found: Predictions, held: Sequence[str]) -> str:
+    """Say in what the names of the classes differ; empty where they do not, or one side has but numbers.
+
+    Labels that are texts get their numbers from these names, so names are compared before labels.
+    """
+    own = found.class_names
+    if not own or are_numbers(own) or are_numbers(held) or own == tuple(held):
+        return ""
+    place = next((i for i, (mine, theirs) in enumerate(zip(own, held, strict=False)) if mine != theirs), None)
+    if place is None:
+        return f"{len(own)} classes here, {len(held)} in the store"
+    return f"class {place} is {own[place]!r} here and {held[place]!r} in the store; another order of classes?"
+
+
 def merged_class_names(found: Predictions, held: tuple[str, ...], classes: int) -> tuple[str, ...]:
     """Return the classes' names: the store's go before the file's, and names before bare numbers.
 
     Raises:
         InputDataError: the file and the store name a class differently.
     """
-    numbers = tuple(map(str, range(classes)))
-    own = found.class_names or numbers
-    if not held or held == numbers:
+    own = found.class_names or tuple(map(str, range(classes)))
+    if not held or are_numbers(held):
         return own
-    if own != numbers and own != held:
-        place = next(i for i in range(classes) if own[i] != held[i])
-        raise InputDataError(
-            f"{found.path.name}: class {place} is {own[place]!r} here and {held[place]!r} in the store; "
-            "another order of classes?"
-        )
+    if other := _other_names(found, held):
+        raise InputDataError(f"{found.path.name}: {other}")
     return held

@@ -16,11 +16,18 @@ from explorer.data.probabilities import as_probabilities, count_classes
 from explorer.errors import UsageError
 from explorer.question import parse_amount
 from explorer.record import CostFigure, CostRecord
-from explorer.run.imported_splits import HALVES, ChosenSplit, choose_split, merged_class_names
+from explorer.run.imported_splits import (
+    HALVES,
+    ChosenSplit,
+    choose_split,
+    known_class_names,
+    merged_class_names,
+)
 from explorer.spec import NAME_RULE, Member, ModelSpec, parse_member
 from explorer.store import Store
 from explorer.store.costs import require_cost
 from explorer.store.imported import RECIPE, commit_imported
+from explorer.store.members import checked_labels, checked_probabilities
 
 MILLION = 1e6
 _CHANCE_SPREADS = 4.0
@@ -109,7 +116,7 @@ def import_predictions(store: Store, wanted: ImportAsked) -> Imported:
 
 
 def prepare_import(wanted: ImportAsked, store: Store | None) -> Prepared:
-    """Read and check a file; ``store`` is None where there is none yet.
+    """Read and check a file, as `commit_imported` will; ``store`` is None where there is none yet.
 
     Raises:
         InputDataError: as `import_predictions`.
@@ -118,20 +125,27 @@ def prepare_import(wanted: ImportAsked, store: Store | None) -> Prepared:
     """
     if not wanted.dataset.strip() or not wanted.dataset.isprintable():
         raise UsageError(f"not a name of a data set: {wanted.dataset!r}")
-    found = read_predictions(wanted.path, wanted.asked)
+    known = known_class_names(store, wanted.dataset, wanted.split)
+    asked = replace(wanted.asked, prices_given=bool(wanted.prices), known_classes=known)
+    found = read_predictions(wanted.path, asked)
     members = member_names(found, wanted.names)
     target = choose_split(store, wanted.dataset, wanted.split, found)
     classes, guessed = count_classes(found, said=wanted.classes, known=len(target.class_names))
     probabilities, changed = as_probabilities(found, classes, tuple(map(str, members)))
+    class_names = merged_class_names(found, target.class_names, classes)
+    for split, rows in target.rows.items():
+        checked_labels(found.labels[rows], class_names, wanted.dataset, split)
+        for member, made in zip(members, probabilities, strict=True):
+            checked_probabilities(made[rows], member, wanted.dataset, split)
     return Prepared(
         wanted=wanted,
         found=found,
         target=target,
         members=members,
         probabilities=probabilities,
-        class_names=merged_class_names(found, target.class_names, classes),
+        class_names=class_names,
         costs=_costs(wanted, found, members, classes),
-        notes=(*found.notes, *guessed, *changed),
+        notes=(*found.notes, *_price_note(wanted, found), *guessed, *changed),
     )
 
 
@@ -282,6 +296,12 @@ def _usd_per_million(wanted: ImportAsked, found: Predictions, count: int) -> tup
         raise UsageError(f"{len(values)} prices for {count} members; wanted one for each, or one for all")
     # divided last: 15 USD for 10,000 is 1500 for a million, to the last digit
     return tuple(value * MILLION / per for value in (values if len(values) == count else values * count))
+
+
+def _price_note(wanted: ImportAsked, found: Predictions) -> tuple[str, ...]:
+    if wanted.prices or not found.prices:
+        return ()
+    return (f"prices: {found.price_key}, for {wanted.per or found.price_calls:,.10g} calls",)
 
 
 def _for_each(values: tuple[float, ...], members: Sequence[Member], what: str) -> tuple[float, ...]:

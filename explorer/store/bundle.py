@@ -22,7 +22,7 @@ from explorer.spec import Member
 from explorer.store import files
 from explorer.store.bundle_choice import choose_rows
 from explorer.store.bundle_form import FOLDER, MANIFEST, BundleFile, manifest_bytes
-from explorer.store.bundle_ingest import IngestResult, ingest_bundle, ingest_open
+from explorer.store.bundle_ingest import IngestResult, ingest_bundle, ingest_open, require_together
 from explorer.store.bundle_read import Bundle, Update, manifest_digest, open_bundle
 from explorer.store.bundle_rows import read_rows
 from explorer.store.database import reading
@@ -39,6 +39,7 @@ __all__ = [
     "ingest_open",
     "manifest_digest",
     "open_bundle",
+    "require_together",
     "write_bundle",
 ]
 

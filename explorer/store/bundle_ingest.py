@@ -1,12 +1,14 @@
-"""Merging a bundle into a store: everything checked first, files before rows, rows in one transaction."""
+"""Merging bundles into a store: everything checked first, files before rows, rows in one transaction."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, RowMapping, select
 
+from explorer.data.class_numbers import are_numbers
 from explorer.errors import InputDataError
 from explorer.record import MemberRecord, PredictionsRecord
 from explorer.store import costs, designs, files, members
@@ -46,6 +48,9 @@ class IngestResult:
     bytes_added: int
 
 
+Results = tuple[IngestResult, ...]
+
+
 @dataclass(slots=True)
 class _Tally:
     """What became of each row, and which files the store needs for it."""
@@ -77,50 +82,94 @@ def ingest_bundle(store: "Store", path: Path, *, progress: Update | None = None)
         progress: told the share done and what is going on.
 
     Raises:
-        InputDataError: the bundle is damaged, newer, none at all, or its predictions do not fit the store's
-            labels; nothing is changed.
+        InputDataError: the bundle is damaged, newer, none at all, has other labels of a split than the store,
+            or predictions that do not fit them; nothing is changed.
         StoreError: the store is locked, damaged or full.
     """
     tell = progress or (lambda share, text: None)
     with open_bundle(path, progress=lambda share, text: tell(_CHECKING * share, text)) as bundle:
-        return ingest_open(store, bundle, progress=lambda share, text: tell(_CHECKING * (1 + share), text))
+        (result,) = ingest_open(
+            store, [bundle], progress=lambda share, text: tell(_CHECKING * (1 + share), text)
+        )
+        return result
 
 
-def ingest_open(store: "Store", bundle: Bundle, *, progress: Update | None = None) -> IngestResult:
-    """Merge a bundle that is open, and therefore checked; see `ingest_bundle`."""
+def ingest_open(store: "Store", bundles: Sequence[Bundle], *, progress: Update | None = None) -> Results:
+    """Merge bundles that are open, and therefore checked, in order; see `ingest_bundle`.
+
+    All rows of all bundles go in one transaction, after all files: every bundle is merged, or none is.
+
+    Raises:
+        InputDataError: a bundle does not fit the store, or one before it; nothing is changed.
+        StoreError: the store is locked, damaged or full.
+    """
     folder = store.root / "files"
-    rows = bundle.manifest.rows
+    tell = progress or (lambda share, text: None)
     # The rows twice: first to see that all of them can be written, and which files they need, before any file
     # is; then for good, when the files are on the disk.
-    needed = _rehearse(store, bundle, folder)
-    added = _write_files(bundle, folder, needed, progress or (lambda share, text: None))
-    tally = _Tally()
+    needed = [tally.needed for tally in _rehearse(store, bundles)]
+    added = []
+    for number, (bundle, wanted) in enumerate(zip(bundles, needed, strict=True)):
+
+        def part(share: float, text: str, before: int = number) -> None:
+            tell((before + share) / len(bundles), text)
+
+        added.append(_write_files(bundle, folder, wanted, part))
     with writing(store._engine) as connection:
-        _merge_rows(connection, rows, folder, tally)
-    return IngestResult(
-        path=bundle.path,
-        sha256=bundle.sha256,
-        members=len(rows.members),
-        added=len(tally.counts[Merged.ADDED]),
-        there_already=len(tally.counts[Merged.THERE]),
-        superseded=tuple(tally.counts[Merged.SUPERSEDED]),
-        outdated=tuple(tally.counts[Merged.OUTDATED]),
-        weights_added=tally.weights_added,
-        files_added=len(added),
-        bytes_added=sum(added),
+        tallies = _merge_all(connection, bundles, folder)
+    return tuple(
+        IngestResult(
+            path=bundle.path,
+            sha256=bundle.sha256,
+            members=len(bundle.manifest.rows.members),
+            added=len(tally.counts[Merged.ADDED]),
+            there_already=len(tally.counts[Merged.THERE]),
+            superseded=tuple(tally.counts[Merged.SUPERSEDED]),
+            outdated=tuple(tally.counts[Merged.OUTDATED]),
+            weights_added=tally.weights_added,
+            files_added=len(sizes),
+            bytes_added=sum(sizes),
+        )
+        for bundle, tally, sizes in zip(bundles, tallies, added, strict=True)
     )
 
 
-def _rehearse(store: "Store", bundle: Bundle, folder: Path) -> set[tuple[str, str]]:
-    tally = _Tally()
+def require_together(bundles: Sequence[Bundle]) -> None:
+    """Refuse bundles that do not fit together: asked before a store is made for them.
+
+    Raises:
+        InputDataError: a bundle does not fit those before it.
+    """
+    # Only here: the ledger imports what bundles are made of.
+    from explorer.store.ledger import Store
+
+    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "store") as empty:
+        _rehearse(empty, bundles)
+
+
+def _rehearse(store: "Store", bundles: Sequence[Bundle]) -> list[_Tally]:
+    """Return what would become of the bundles, one after the other, in a transaction that leaves no trace."""
+    tallies: list[_Tally] = []
     try:
         with writing(store._engine) as connection:
-            _merge_rows(connection, bundle.manifest.rows, folder, tally)
+            tallies = _merge_all(connection, bundles, store.root / "files")
             raise _Rehearsed
     except _Rehearsed:
-        return tally.needed
-    except InputDataError as error:
-        raise InputDataError(f"{bundle.path}: {error}") from error
+        return tallies
+
+
+def _merge_all(connection: Connection, bundles: Sequence[Bundle], folder: Path) -> list[_Tally]:
+    tallies = []
+    for number, bundle in enumerate(bundles):
+        tally = _Tally()
+        try:
+            _merge_rows(connection, bundle.manifest.rows, folder, tally)
+        except InputDataError as error:
+            before = ", ".join(str(one.path) for one in bundles[:number])
+            added = f" (as the store would be with {before})" if before else ""
+            raise InputDataError(f"{bundle.path}: {error}{added}") from error
+        tallies.append(tally)
+    return tallies
 
 
 def _write_files(bundle: Bundle, folder: Path, needed: set[tuple[str, str]], progress: Update) -> list[int]:
@@ -169,7 +218,36 @@ def _merge_labels(connection: Connection, label: Dated[Labels], tally: _Tally) -
             f"{what} (split {found.split_digest[:12]}): the bundle has {size[0]} examples of {size[1]} "
             f"classes, the store {old['examples']} of {len(old['class_names'])}"
         )
-    tally.note(merge(connection, row, label.created_at), what, (found.digest, "npy"))
+    file = (found.digest, "npy")
+    if old is not None:
+        _require_same_labels(found, old, what)
+        if are_numbers(found.class_names):  # names go before numbers: what is there says more
+            tally.note(Merged.THERE, what, file)
+            return
+    tally.note(merge(connection, row, label.created_at), what, file)
+
+
+def _require_same_labels(found: Labels, old: RowMapping, what: str) -> None:
+    """Refuse other labels or other names of classes for a split that is known: its digest fixes both.
+
+    Raises:
+        InputDataError: they differ.
+    """
+    what = f"{what} (split {found.split_digest[:12]})"
+    if old["digest"] != found.digest:
+        raise InputDataError(
+            f"{what}: the bundle has other labels (sha256 {found.digest[:12]}) than the store "
+            f"({old['digest'][:12]}) for the same examples, so one of the two is wrong; every accuracy would "
+            "change: leave it out, or read it into another store"
+        )
+    names = tuple(old["class_names"])
+    theirs = found.class_names
+    if names != theirs and not are_numbers(names) and not are_numbers(theirs):
+        place = next(i for i, name in enumerate(names) if name != theirs[i])
+        raise InputDataError(
+            f"{what}: class {place} is {theirs[place]!r} in the bundle and {names[place]!r} in the store; "
+            "another order of classes?"
+        )
 
 
 def _merge_member(connection: Connection, dated: Dated[MemberRecord], folder: Path, tally: _Tally) -> None:

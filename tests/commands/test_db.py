@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 
+import numpy as np
 import pytest
 
 from explorer.store import Store, reference
@@ -101,6 +102,28 @@ def test_one_bad_bundle_stops_all_before_anything_is_made(
     assert explorer_here("db", "ingest", "reference", "--store", "mine").error_line.endswith(
         "this build of scale-or-ensemble ships no reference study"
     )
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_bundles_that_contradict_each_other_stop_all(explorer_here, here, there) -> None:
+    for name, labels in (("a", [0, 1, 2]), ("b", [0, 2, 1])):
+        with Store.open(here / f"from-{name}") as store:
+            store.put_labels("faces", "report", "5" * 64, np.array(labels), ["x", "y", "z"])
+            write_bundle(store, here / name)
+    if there:
+        Store.open(here / "mine").close()
+
+    result = explorer_here("db", "ingest", "a", "b", "--store", "mine")
+
+    assert result.code == 2
+    assert "b: labels of faces report (split 555555555555): the bundle has other labels" in result.error_line
+    assert result.error_line.endswith("(as the store would be with a)")
+    assert (here / "mine").exists() == there
+    if there:
+        with Store.open(here / "mine") as store:
+            assert store.info().files == 0
+            assert store.info().counts["labels"] == 0
+    assert explorer_here("db", "ingest", "a", "--store", "mine").code == 0
 
 
 def test_what_is_superseded_is_said(explorer_here, trained_store, here) -> None:

@@ -78,6 +78,9 @@ def test_the_document_is_documented(explorer_here, file, tmp_path) -> None:
         (("--names", "a,b", "--cost", "latency=1s"), "needs a device"),
         (("--names", "a,b", "--labels", "other.npy"), "no such file: other.npy"),
         (("--names", "a,b", "--key", "prob"), "did you mean probs?"),
+        (("--names", "a,b", "--class-names", "a,b,"), "--class-names wants two or more different names"),
+        (("--names", "a,b", "--class-names", "a,b,a"), "got 'a,b,a'"),
+        (("--names", "a,b", "--class-names", "a,b"), "the predictions: 4, the class names: 2"),
     ],
 )
 def test_wrong_use_is_one_line_and_leaves_no_store(explorer_here, file, tmp_path, arguments, message) -> None:
@@ -87,6 +90,45 @@ def test_wrong_use_is_one_line_and_leaves_no_store(explorer_here, file, tmp_path
     assert done.code == 2
     assert message in done.error_line
     assert not store.exists()
+
+
+def test_rounded_probabilities_are_taken(explorer_here, tmp_path) -> None:
+    """Their rows are off by just under 0.01; as float16 they are off by more than a store takes."""
+    row = np.array([0.39, 0.13, 0.04, 0.0, 0.05, 0.1, 0.23, 0.05])
+    np.savez(tmp_path / "a.npz", probs=np.tile(row, (40, 1)), labels=np.arange(40) % 8)
+    store = tmp_path / "store"
+    done = explorer_here(
+        "import", "predictions", tmp_path / "a.npz", "--dataset", "toy", "--name", "a", "--store", store
+    )
+    assert done.code == 0, done.err
+    assert "40 rows add up to 1 within 0.02 only and were divided by their sum" in done.err
+
+
+def test_rows_of_several_services_leave_no_store(explorer_here, tmp_path) -> None:
+    rows = [f"{api},{'ab'[row % 2]},a,0.9" for row in range(6) for api in "xyz"]
+    (tmp_path / "t.csv").write_text("\n".join(["api,label,pred,conf", *rows]))
+    done = explorer_here(
+        "import",
+        "predictions",
+        tmp_path / "t.csv",
+        "--dataset",
+        "toy",
+        "--name",
+        "x",
+        "--store",
+        tmp_path / "s",
+    )
+    assert (done.code, (tmp_path / "s").exists()) == (2, False)
+    assert "t.csv has rows of 3 members (column api: x, y, z)" in done.error_line
+
+
+def test_class_names_may_be_said(explorer_here, tmp_path) -> None:
+    (tmp_path / "t.csv").write_text("label,pred\n" + "b,b\nd,b\n" * 4)
+    done = explorer_here(
+        "import", "predictions", tmp_path / "t.csv", "--dataset", "toy", "--name", "x",
+        "--class-names", "d, b,unknown", "--json", "--store", tmp_path / "s",
+    )  # fmt: skip
+    assert json.loads(done.out)["classes"] == 3
 
 
 def test_imported_members_cannot_be_built(explorer_here, file, tmp_path) -> None:

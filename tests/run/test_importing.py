@@ -255,6 +255,93 @@ def test_a_service_that_costs_nothing(store, make_file) -> None:
     assert "0 USD" in report_html(store, front, advice)
 
 
+def test_what_the_store_would_refuse_is_refused_before_there_is_a_store(make_file) -> None:
+    with pytest.raises(InputDataError, match="class names must be different texts"):
+        prepare_import(asked(make_file(classes=["a", "a", "b"])), None)
+
+
+def test_probabilities_are_checked_as_the_store_will(make_file, monkeypatch) -> None:
+    """Nothing made here may fail once the store is open, whatever is done on the way there."""
+    monkeypatch.setattr(
+        "explorer.run.importing.as_probabilities",
+        lambda found, classes, names: (np.full((*found.shape, classes), 0.2, dtype=np.float16), ()),
+    )
+    with pytest.raises(InputDataError, match="wanted 1 within"):
+        prepare_import(asked(make_file()), None)
+
+
+def test_the_price_key_that_was_recognised_is_said(store, make_file) -> None:
+    path = make_file(cost_per_10k=[15.0, 5.0])
+    plain = import_predictions(store, asked(path, prices=(), per=0.0))
+    other = import_predictions(store, asked(path, dataset="b", prices=(), per=2e6))
+    given = import_predictions(store, asked(path, dataset="c", prices=(1.0,)))
+
+    assert "prices: cost_per_10k, for 10,000 calls" in plain.notes
+    assert "prices: cost_per_10k, for 2,000,000 calls" in other.notes
+    assert not any(note.startswith("prices:") for note in given.notes)
+    assert given.members[0].costs == {"price": 100.0}
+
+
+def test_prices_of_the_file_are_not_looked_at_beside_given_ones(store, make_file) -> None:
+    done = import_predictions(store, asked(make_file(cost_per_10k=["dear", "cheap", "free"])))
+    assert done.members[1].costs == {"price": 500.0}
+
+
+@pytest.fixture
+def make_table(tmp_path: Path):
+    def make(name: str, answers: str, labels: str = "bdf" * 10) -> Path:
+        rows = [f"{label},{answer},0.9" for label, answer in zip(labels, answers, strict=True)]
+        (tmp_path / name).write_text("\n".join(["label,pred,conf", *rows]))
+        return tmp_path / name
+
+    return make
+
+
+def service(path: Path, **changes: object) -> ImportAsked:
+    return asked(path, **{"names": (path.stem,), "prices": (1.0,), **changes})
+
+
+def test_a_second_service_is_numbered_as_the_first(store, make_table) -> None:
+    first = import_predictions(store, service(make_table("one.csv", "bdfa" * 7 + "bd")))
+    second = import_predictions(store, service(make_table("two.csv", "bdf" * 10)))
+
+    assert (second.joined, second.split_digest, second.classes) == (True, first.split_digest, 4)
+    assert store.class_names("toy") == ("b", "d", "f", "a")
+    assert second.members[0].accuracy == 1.0
+
+
+def test_an_answer_that_the_store_has_no_class_for_is_the_reason(store, make_table) -> None:
+    import_predictions(store, service(make_table("one.csv", "bdf" * 10)))
+    stamp, path = store.stamp(), make_table("two.csv", "abdf" * 7 + "bd")
+
+    with pytest.raises(InputDataError, match=r"the answer 'a' is no class of this data set .* b,d,f,a$"):
+        import_predictions(store, service(path))
+    assert store.stamp() == stamp
+    longer = Asked(class_names=("b", "d", "f", "a"))
+    with pytest.raises(InputDataError, match=r"the class names: 4, the data set in the store: 3"):
+        import_predictions(store, service(path, asked=longer))
+    for file in (tmp := path.parent).glob("*.csv"):
+        done = import_predictions(store, service(tmp / file.name, asked=longer, dataset="all"))
+    assert done.joined
+
+
+def test_names_in_another_order_are_the_reason_where_labels_are_texts(store, make_table, make_file) -> None:
+    import_predictions(store, service(make_table("one.csv", "bdf" * 10)))
+    texts = np.array(list("bdf" * 10))
+    path = make_file("b.npz", probs=PROBS[:1, :30], labels=texts, classes=["f", "d", "b"])
+
+    with pytest.raises(InputDataError, match=r"class 0 is 'f' here and 'b' in the store"):
+        import_predictions(store, service(path))
+
+
+def test_texts_join_a_split_that_is_known_here(store, make_table) -> None:
+    store.put_labels("cifar10", "report", "5" * 64, np.array([2, 0, 1] * 10), ["d", "f", "b"])
+    done = import_predictions(
+        store, service(make_table("one.csv", "bdf" * 10), dataset="cifar10", split="report")
+    )
+    assert (done.joined, done.members[0].accuracy) == (True, 1.0)
+
+
 # ---- real files -------------------------------------------------------------------------------
 
 

@@ -4,7 +4,13 @@ import pytest
 
 from explorer.errors import InputDataError
 from explorer.store import Store
-from explorer.store.bundle import ingest_bundle, write_bundle
+from explorer.store.bundle import (
+    ingest_bundle,
+    ingest_open,
+    open_bundle,
+    require_together,
+    write_bundle,
+)
 from tests.store import bundles
 
 
@@ -176,15 +182,97 @@ def test_predictions_that_do_not_fit_the_stores_labels_are_refused(store, other,
     assert other.info().orphans == 0
 
 
-def test_other_labels_of_the_same_examples_supersede_and_say_so(store, other, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("labels", "names", "message"),
+    [
+        ((bundles.LABELS + 1) % 3, bundles.NAMES, "the bundle has other labels"),
+        (bundles.LABELS, ("b", "a", "c"), "class 0 is 'a' in the bundle and 'b' in the store"),
+        (bundles.LABELS, ("a", "b", "x"), "class 2 is 'c' in the bundle and 'x' in the store"),
+    ],
+)
+def test_other_labels_of_the_same_examples_are_refused(
+    store, other, tmp_path, labels, names, message
+) -> None:
     bundles.commit(store, 0)
     write_bundle(store, tmp_path / "bundle")
-    other.put_labels("digits", "report", bundles.SPLIT, (bundles.LABELS + 1) % 3, bundles.NAMES)
+    other.put_labels("digits", "report", bundles.SPLIT, labels, names)
+    before, files = bundles.rows_of(other), bundles.tree(other.root)
+
+    with pytest.raises(InputDataError, match=rf"labels of digits report \(split 5+\): {message}") as caught:
+        ingest_bundle(other, tmp_path / "bundle")
+
+    assert "\n" not in str(caught.value)
+    assert bundles.rows_of(other) == before
+    assert bundles.tree(other.root) == files
+
+
+@pytest.mark.parametrize("numbers_here", [True, False])
+def test_names_of_classes_go_before_bare_numbers(store, other, tmp_path, numbers_here) -> None:
+    names = [bundles.NAMES, ("0", "1", "2")]
+    for target, said in zip((other, store), names[::-1] if numbers_here else names, strict=True):
+        target.put_labels("digits", "report", bundles.SPLIT, bundles.LABELS, said)
+    write_bundle(store, tmp_path / "bundle")
 
     result = ingest_bundle(other, tmp_path / "bundle")
 
-    assert result.superseded == ("labels of digits report",)
-    assert other.labels("digits", "report", bundles.SPLIT).tolist() == bundles.LABELS.tolist()
+    assert other.class_names("digits") == bundles.NAMES
+    assert counts(result) == ((0, 0, 1, 0) if numbers_here else (0, 1, 0, 0))
+    before = bundles.rows_of(other)
+    assert counts(ingest_bundle(other, tmp_path / "bundle")) == (0, 1, 0, 0)
+    assert bundles.rows_of(other) == before
+
+
+def contradicting(tmp_path):
+    """Bundles of a member each, of which the second has other labels of the same examples."""
+    paths = []
+    for name, labels in (("a", bundles.LABELS), ("b", (bundles.LABELS + 1) % 3)):
+        with Store.open(tmp_path / f"from-{name}") as made:
+            bundles.commit(made, ord(name), name=f"wrn10-{ord(name)}", dataset="faces")
+            made.put_labels("digits", "report", bundles.SPLIT, labels, bundles.NAMES)
+            write_bundle(made, tmp_path / name)
+        paths.append(tmp_path / name)
+    return paths
+
+
+def test_several_bundles_are_merged_or_none_is(other, tmp_path) -> None:
+    first, second = contradicting(tmp_path)
+    before, files = bundles.rows_of(other), bundles.tree(other.root)
+
+    with open_bundle(first) as one, open_bundle(second) as two:
+        with pytest.raises(InputDataError, match="other labels") as caught:
+            ingest_open(other, [one, two])
+        assert str(caught.value).startswith(f"{second}: ")
+        assert str(caught.value).endswith(f"(as the store would be with {first})")
+        assert bundles.rows_of(other) == before
+        assert bundles.tree(other.root) == files
+        with pytest.raises(InputDataError, match="other labels"):
+            require_together([two, one])
+        require_together([one])
+        assert [counts(result) for result in ingest_open(other, [one, one])] == [(6, 0, 0, 0), (0, 6, 0, 0)]
+
+
+def test_several_bundles_of_which_one_brings_the_weights(store, other, tmp_path) -> None:
+    bundles.commit(store, 0)
+    write_bundle(store, tmp_path / "bare", weights="none")
+    write_bundle(store, tmp_path / "whole")
+
+    with open_bundle(tmp_path / "bare") as bare, open_bundle(tmp_path / "whole") as whole:
+        ingest_open(other, [bare, whole])
+
+    assert bundles.content(other) == bundles.content(store)
+    assert other.check().problems == ()
+
+
+def test_progress_of_several_bundles(store, other, tmp_path) -> None:
+    bundles.commit(store, 0)
+    write_bundle(store, tmp_path / "a")
+    bundles.commit(store, 1)
+    write_bundle(store, tmp_path / "b")
+    shares = []
+    with open_bundle(tmp_path / "a") as one, open_bundle(tmp_path / "b") as two:
+        ingest_open(other, [one, two], progress=lambda share, text: shares.append(share))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_progress_goes_from_nothing_to_everything(store, other, tmp_path) -> None:
