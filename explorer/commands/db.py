@@ -80,7 +80,8 @@ def migrate(store_url: str | None) -> None:
     default=("all",),
     show_default=True,
     metavar="all|none|MODEL",
-    help="Whose weights go along; a MODEL may hold * and ?, and the option may be repeated.",
+    help="Whose weights go along; a MODEL may hold * and ?, may be a whole member's name, as '*~reference-*', "
+    "and the option may be repeated.",
 )
 @click.option("--no-costs", is_flag=True, help="Leave costs out.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
@@ -215,7 +216,11 @@ def _chosen_weights(
         return "none"
     if {"all", "none"} & set(given):
         raise UsageError(f"--weights all and --weights none stand alone, got {', '.join(given)}")
-    known = [record.member for record in store.members(dataset, recipe)]
+    known = [
+        record.member
+        for record in store.members(dataset)
+        if recipe is None or recipe in (record.member.recipe, record.member.recipe.rpartition("-")[0])
+    ]
     chosen: list[Member] = []
     for pattern in given:
         fitting = [member for member in known if _fits(member, pattern)]

@@ -87,7 +87,7 @@ def write_bundle(
         store: what is exported.
         path: where to.
         dataset: members of this data set only.
-        recipe: members of this recipe's id only.
+        recipe: members of this recipe only: its id, or its name where only one id has it.
         members: these only; with recipe, as the store names them.
         weights: of ``all`` members that have them here, of ``none``, or of these.
         costs: whether costs go in, with their raw samples.
@@ -100,6 +100,7 @@ def write_bundle(
     _require_free(path, overwrite)
     with reading(store._engine) as connection:
         everything = read_rows(connection)
+    recipe = _recipe_id(everything, recipe)
     rows = choose_rows(everything, dataset=dataset, recipe=recipe, members=members)
     _require_found(everything, rows, dataset, recipe, members)
     if not costs:
@@ -126,6 +127,17 @@ def write_bundle(
 # ---- what goes in -----------------------------------------------------------------------------
 
 
+def _recipe_id(everything: _Rows, wanted: str | None) -> str | None:
+    """Return the id that a recipe's name stands for; ``wanted`` itself where none or several do."""
+    named = [recipe for recipe in _recipes(everything) if wanted == recipe.rpartition("-")[0]]
+    return named[0] if len(named) == 1 else wanted
+
+
+def _recipes(everything: _Rows) -> set[str]:
+    rows = (row for table in ("members", "predictions") for row in everything[table])
+    return {str(row["member"]).rpartition("#")[0].partition("~")[2] for row in rows}
+
+
 def _require_found(
     everything: _Rows,
     rows: _Rows,
@@ -144,8 +156,7 @@ def _require_found(
         if str(member) not in found:
             raise unknown_name("member", str(member), {row["member"] for row in known})
     if not any(rows.values()) or (members is None and recipe is not None and not found):
-        recipes = {str(row["member"]).rpartition("#")[0].partition("~")[2] for row in known}
-        raise unknown_name("recipe", recipe or "", recipes)
+        raise unknown_name("recipe", recipe or "", _recipes(everything))
 
 
 def _with_weights(rows: Sequence[dict[str, Any]], weights: Weights, folder: Path) -> list[dict[str, Any]]:

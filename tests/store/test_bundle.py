@@ -94,6 +94,7 @@ def test_superseded_rows_and_predictions_of_old_weights_stay_behind(filled, tmp_
 def test_a_choice_takes_what_goes_with_it(filled, tmp_path) -> None:
     digits = write_bundle(filled, tmp_path / "digits", dataset="digits")
     long = write_bundle(filled, tmp_path / "long", recipe="long-00000000", costs=False)
+    assert write_bundle(filled, tmp_path / "named", recipe="long", costs=False).sha256 == long.sha256
     chosen = [parse_member(f"wrn10-2@8~{bundles.RECIPE}#{seed}") for seed in (0, 2)]
     two = write_bundle(filled, tmp_path / "two", members=chosen)
     faces = write_bundle(filled, tmp_path / "faces", dataset="faces")
