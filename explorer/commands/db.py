@@ -80,8 +80,8 @@ def migrate(store_url: str | None) -> None:
     default=("all",),
     show_default=True,
     metavar="all|none|MODEL",
-    help="Whose weights go along; a MODEL may hold * and ?, may be a whole member's name, as '*~reference-*', "
-    "and the option may be repeated.",
+    help="Whose weights go along; a MODEL may hold * and ? and be a whole member's name, '*~reference-*'; the "
+    "option may be repeated.",
 )
 @click.option("--no-costs", is_flag=True, help="Leave costs out.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
