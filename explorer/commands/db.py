@@ -80,7 +80,7 @@ def migrate(store_url: str | None) -> None:
     default=("all",),
     show_default=True,
     metavar="all|none|MODEL",
-    help="Whose weights go along; a MODEL may hold * and ? and be a whole member's name, '*~reference-*'; the "
+    help="Whose weights go along; MODEL may hold * and ? and be a whole member's name, '*~reference-*'; the "
     "option may be repeated.",
 )
 @click.option("--no-costs", is_flag=True, help="Leave costs out.")
