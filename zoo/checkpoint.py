@@ -60,12 +60,22 @@ def save(path: Path, identity: Mapping[str, object], payload: Mapping[str, Any])
 
 def epochs_done(path: Path) -> int:
     """Return how many epochs the checkpoint at ``path`` keeps; 0 where there is none that is whole."""
+    return stack_done(path)[1]
+
+
+def stack_done(path: Path) -> tuple[tuple[int, ...], int]:
+    """Return the seeds that the checkpoint at ``path`` holds side by side, and how many epochs it keeps.
+
+    No seeds where it is of one alone; no epochs where there is none that is whole.
+    """
     try:
         _, _, body = path.read_bytes().split(b"\n", 2)
-        payload = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)["payload"]
+        document = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except (FileNotFoundError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError):
-        return 0
-    return len(payload["curves"][0] if "curves" in payload else payload["curve"])
+        return (), 0
+    payload = document["payload"]
+    epochs = len(payload["curves"][0] if "curves" in payload else payload["curve"])
+    return tuple(document["identity"].get("seeds", ())), epochs
 
 
 def load(path: Path, identity: Mapping[str, object]) -> Mapping[str, Any]:

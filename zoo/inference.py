@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 from zoo.arrays import images_or_raise
-from zoo.determinism import device_or_raise
+from zoo.determinism import device_or_raise, float32_products
 from zoo.registry import ZooError
 
 
 def predict(
     model: nn.Module, images: np.ndarray, *, batch_size: int = 256, device: str = "cpu"
 ) -> np.ndarray:
-    """Return softmax probabilities float32 ``[example, class]``.
+    """Return softmax probabilities float32 ``[example, class]``, computed in float32 proper, not TF32.
 
     Args:
         model: from float32 images in [0, 1] to logits, e.g. a `Classifier`; comes back on ``device``,
@@ -31,7 +31,7 @@ def predict(
     was_training, answers = model.training, []
     model.to(device).eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), float32_products():
             for start in range(0, len(images), batch_size):
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + batch_size])).to(device)
                 logits = model(part.permute(0, 3, 1, 2).to(torch.float32).div_(255.0))

@@ -21,6 +21,7 @@ from zoo.arrays import arrays_or_raise, learned
 from zoo.classifier import Classifier
 from zoo.determinism import deterministic, device_or_raise, stream_seed
 from zoo.job import Progress, Trained, TrainJob
+from zoo.recipes import Recipe
 from zoo.registry import ZooError
 from zoo.train import train
 from zoo.training_loop import finish, identity, results
@@ -28,6 +29,8 @@ from zoo.training_nets import Nets, State, compiled, in_precision, initial_model
 from zoo.training_step import new_run
 
 _PREFIX = "classifier."
+_RANDOM_IN_VMAP = "called random operation while in randomness error mode"
+"""Part of what `torch.func.vmap` says of a function that draws."""
 
 
 def train_stacked(
@@ -56,7 +59,8 @@ def train_stacked(
 
     Raises:
         ZooError: jobs that differ in more than the seed or not in it, a recipe with a teacher, a network
-            with dropout, or what `train` refuses.
+            that draws at random (dropout, dropped paths), a precision that the device has for one network
+            only, or what `train` refuses.
         TrainingStopped: ``stop`` said so.
     """
     alike_or_raise(jobs)
@@ -68,7 +72,8 @@ def train_stacked(
     arrays_or_raise(images, labels, job.classes)
     images, labels = learned(images, labels, job.recipe.train_share)
     device_or_raise(device)
-    with deterministic(stream_seed(job.seed, "init"), threads=job.threads, device=device):
+    seed = stream_seed(job.seed, "init")
+    with deterministic(seed, threads=job.threads, device=device, what=job.name):
         nets = StackedNets(initial_models(jobs, images, device), job)
         run = new_run(jobs, nets, images, labels, device=device)
         finish(
@@ -112,6 +117,14 @@ def alike_or_raise(jobs: Sequence[TrainJob]) -> None:
         raise ZooError(f"recipe {first.recipe.name!r} {why}; its members are trained one at a time")
 
 
+def precise_side_by_side(recipe: Recipe, device: str) -> bool:
+    """Tell whether members trained side by side on ``device`` compute in the recipe's precision.
+
+    A CPU's autocast knows no convolution as `vmap` writes it, and would leave it in float32.
+    """
+    return recipe.precision == "float32" or torch.device(device).type != "cpu"
+
+
 class StackedNets(Nets):
     """The members' weights with a leading axis over seeds, under one mapped forward pass."""
 
@@ -119,15 +132,21 @@ class StackedNets(Nets):
 
     def __init__(self, models: Sequence[Classifier], job: TrainJob) -> None:
         super().__init__(models[0])
+        device = str(models[0].preprocess.mean.device)
+        if not precise_side_by_side(job.recipe, device):
+            raise ZooError(
+                f"recipe {job.recipe.name!r} trains in {job.recipe.precision}, but side by side on {device} "
+                f"convolutions would run in float32; train members of {job.name} one at a time"
+            )
+        self.name = job.name
         for name, module in models[0].named_modules():
             if isinstance(module, _DropoutNd) and module.p > 0:
-                raise ZooError(
-                    f"{job.name} has dropout ({name}), whose draws side by side would not be those of a "
-                    "separate training; train its members one at a time"
-                )
+                raise self._drawing(f"has dropout ({name})")
         wrapped = [_MemberLogits(model).train() for model in models]
         self.recipe = job.recipe
         self.parameters, self.buffers = stack_module_state(wrapped)
+        self.kept = tuple(models[0].state_dict())
+        """Names of what a member's state dict has: buffers that are not saved are stacked too."""
         self.skeleton = copy.deepcopy(wrapped[0]).to("meta")
         self.seeds, self.network = len(models), self.skeleton
         # Stacking adds an axis, so weights of 2 dimensions have 3 here.
@@ -151,7 +170,12 @@ class StackedNets(Nets):
         self, images: torch.Tensor, targets: torch.Tensor, orders: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Nets.losses`."""
-        logits = in_precision(self.recipe, images.device, lambda: self.logits(images, orders))
+        try:
+            logits = in_precision(self.recipe, images.device, lambda: self.logits(images, orders))
+        except RuntimeError as error:
+            if _RANDOM_IN_VMAP not in str(error):
+                raise
+            raise self._drawing("draws at random in its forward pass") from error
         return vmap(lambda one, wanted: mean_loss(one, wanted, self.recipe))(logits, targets), logits
 
     def everything(self) -> State:
@@ -166,9 +190,16 @@ class StackedNets(Nets):
 
     def states(self) -> tuple[State, ...]:
         """See `Nets.states`."""
+        everything = self.everything()
         return tuple(
-            on_cpu({name.removeprefix(_PREFIX): value[i] for name, value in self.everything().items()})
-            for i in range(self.seeds)
+            on_cpu({name: everything[_PREFIX + name][i] for name in self.kept}) for i in range(self.seeds)
+        )
+
+    def _drawing(self, how: str) -> ZooError:
+        """Return the refusal of a network that draws at random, ``how`` saying so."""
+        return ZooError(
+            f"{self.name} {how}, whose draws side by side would not be those of a separate training; train "
+            "its members one at a time"
         )
 
 

@@ -47,7 +47,7 @@ def step_seconds(
         teacher: for a recipe with a teacher, as in `train`.
 
     Raises:
-        ZooError: what `train` and `train_stacked` refuse, fewer images than a batch, or ``stacked`` or
+        ZooError: what `train` and `train_stacked` refuse, fewer images than a batch, ``stacked`` or
             ``seconds`` too small.
     """
     arrays_or_raise(images, labels, job.classes)
@@ -57,7 +57,8 @@ def step_seconds(
     if stacked > 1:
         alike_or_raise(jobs)
     teacher_or_raise(job, teacher)
-    with deterministic(stream_seed(job.seed, "init"), threads=job.threads, device=device):
+    seed = stream_seed(job.seed, "init")
+    with deterministic(seed, threads=job.threads, device=device, what=job.name):
         models = initial_models(jobs, images, device)
         nets: Nets = OneNet(models[0], job) if stacked == 1 else StackedNets(models, job)
         run = new_run(jobs, nets, images, labels, device=device, teacher=teacher)

@@ -29,7 +29,7 @@ def train(
     teacher: Teacher | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Trained:
-    """Train one member. Same job, images, machine and device: same weights, bit for bit.
+    """Train one member. Same job, images, machine, torch and device: same weights, bit for bit.
 
     Args:
         job: what to train.
@@ -46,15 +46,17 @@ def train(
         stop: asked after every epoch but the last, when its checkpoint is written; True ends the training.
 
     Raises:
-        ZooError: arrays that do not fit, no such device, a checkpoint of another training, a teacher
-            without a recipe for it or the reverse, or a loss that is not finite.
+        ZooError: arrays that do not fit, no such device, a checkpoint of another training or machine, a
+            teacher without a recipe for it or the reverse, a network with an operator that is not
+            deterministic on the device, or a loss that is not finite.
         TrainingStopped: ``stop`` said so.
     """
     arrays_or_raise(images, labels, job.classes)
     images, labels = learned(images, labels, job.recipe.train_share)
     device_or_raise(device)
     teacher_or_raise(job, teacher)
-    with deterministic(stream_seed(job.seed, "init"), threads=job.threads, device=device):
+    seed = stream_seed(job.seed, "init")
+    with deterministic(seed, threads=job.threads, device=device, what=job.name):
         (model,) = initial_models([job], images, device)
         run = new_run([job], OneNet(model, job), images, labels, device=device, teacher=teacher)
         finish(

@@ -11,6 +11,7 @@ import torch
 
 from zoo import checkpoint as checkpoints
 from zoo.arrays import data_fingerprint
+from zoo.determinism import machine
 from zoo.job import Progress, Trained, TrainingStopped
 from zoo.recipes import learning_rate
 from zoo.registry import ZooError
@@ -37,7 +38,7 @@ def identity(run: Run, images: np.ndarray, labels: np.ndarray, device: str) -> d
         "data": data_fingerprint(images, labels),
         "threads": job.threads,
         "device": device,
-        "torch": str(torch.__version__),
+        **machine(device),
         # Only where it is so: checkpoints from before there was a choice are of trainings without it.
         **({"compiled": True} if job.compiled else {}),
     }

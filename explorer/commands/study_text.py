@@ -61,27 +61,37 @@ def plan_text(plan: "StudyPlan", minutes: float | None) -> str:
     if open_rows:
         shown = [(str(row.one.job), row.one.arm, *_times(row), _FATES[row.fate]) for row in open_rows]
         lines.append(table(("training", "arm", "an epoch", "in all", "plan"), shown))
+    lines += _failures(plan)
     there = len(plan.rows) - len(open_rows)
-    fits, starts, left = (plan.having(fate) for fate in (Fate.FITS, Fate.STARTS, Fate.LEFT))
+    fits, starts, left, failed = (
+        plan.having(fate) for fate in (Fate.FITS, Fate.STARTS, Fate.LEFT, Fate.FAILED)
+    )
     spent = sum(row.planned_s for row in open_rows) / plan.workers
     limit = "" if minutes is None else f" of {minutes:g} min"
     lines.append(
         f"{plan.study.name}: {there} of {len(plan.rows)} trainings there; {len(fits)} fit"
-        f"{f', {len(starts)} begun' if starts else ''}{f', {len(left)} left' if left else ''}; "
+        f"{f', {len(starts)} begun' if starts else ''}{f', {len(left)} left' if left else ''}"
+        f"{f', {len(failed)} failed' if failed else ''}; "
         f"about {format_seconds(spent)}{limit} with {plan.workers} at a time "
         f"({plan.measured} networks timed here)"
     )
     return "\n".join(lines)
 
 
+def _failures(plan: "StudyPlan") -> list[str]:
+    return [f"failed: {row.one.job}: {row.problem}" for row in plan.having(Fate.FAILED)]
+
+
 def _times(row: "Row") -> tuple[str, str]:
+    if row.fate is Fate.FAILED:  # its step could not be timed
+        return "-", "-"
     return format_seconds(row.epoch_s), format_seconds(row.seconds)
 
 
 def outcome_text(outcome: "StudyOutcome") -> str:
     """Write what a run made and what is left."""
     plan = outcome.plan
-    lines = [f"failed: {row.one.job}: {row.problem}" for row in plan.having(Fate.FAILED)]
+    lines = _failures(plan)
     open_rows = plan.having(Fate.STOPPED, Fate.LEFT, Fate.FITS, Fate.STARTS, Fate.FAILED)
     made = f"{len(outcome.records)} members made in {format_seconds(outcome.wall_s)}"
     if plan.complete:

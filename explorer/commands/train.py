@@ -95,6 +95,7 @@ def command(
         from explorer.run.training import resolved_models, train_members
         from explorer.run.training.asked import Asked, asked_jobs, stacked_as_asked, untaught_recipes
         from explorer.run.training.jobs import examples_learned
+        from explorer.run.training.unfinished import finished_stack
 
         asked = Asked(stacked=parse_stacked(stacked), **chosen)
         find_device(asked.device)
@@ -112,9 +113,16 @@ def command(
                 f"{len(there)} are there already"
             )
             with progress("timing") as update:
-                jobs = stacked_as_asked(jobs, asked, update=update)
+                jobs, notes = stacked_as_asked(
+                    jobs, asked, finished=lambda job: finished_stack(store, images, job), update=update
+                )
+            for note in notes:
+                say(f"note: {note}")
             with progress("train") as update:
                 trained = train_members(jobs, workers=workers, update=update)
+            # A stack that an interrupted run trained brings those that it had committed.
+            committed = {record.member for record in there}
+            trained = tuple(record for record in trained if record.member not in committed)
             records = [*there, *trained]
             if as_json:
                 print_json(_document(store.url, images.name, recipe_id, records, len(trained)))

@@ -25,6 +25,17 @@ def test_what_is_saved_comes_back_and_nothing_else_is_left(path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["member.pt"]
 
 
+def test_what_a_checkpoint_holds_can_be_asked_without_knowing_whose_it_is(path: Path) -> None:
+    assert checkpoint.stack_done(path) == ((), 1)
+    assert checkpoint.epochs_done(path) == 1
+    curves = [[{"loss": 0.5}, {"loss": 0.4}]] * 2
+    checkpoint.save(path, {"model": "wrn10-1", "seeds": [3, 5]}, {"curves": curves})
+    assert checkpoint.stack_done(path) == ((3, 5), 2)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert checkpoint.stack_done(path) == ((), 0)
+    assert checkpoint.stack_done(path.with_name("absent.pt")) == ((), 0)
+
+
 def test_every_truncation_is_noticed(path: Path) -> None:
     content = path.read_bytes()
     for length in [*range(0, 120), len(content) // 2, len(content) - 1]:

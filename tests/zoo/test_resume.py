@@ -128,6 +128,20 @@ def test_a_foreign_checkpoint_is_refused_and_left_as_it_is(
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("what", ["torch", "device_name"])
+def test_a_checkpoint_of_another_machine_is_refused(
+    stripes: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Another torch or another processor rounds differently: going on would give bits that neither makes."""
+    path = tmp_path / "member.pt"
+    zoo.train(JOB, *stripes, checkpoint=path)
+    loop = importlib.import_module("zoo.training_loop")
+    here = loop.machine("cpu")
+    monkeypatch.setattr(loop, "machine", lambda device: {**here, what: "another"})
+    with pytest.raises(zoo.ZooError, match=rf"{what}: .* there, another wanted"):
+        zoo.train(JOB, *stripes, checkpoint=path)
+
+
 def test_a_checkpoint_on_other_data_is_refused(stripes: Arrays, tmp_path: Path) -> None:
     images, labels = stripes
     path = tmp_path / "member.pt"

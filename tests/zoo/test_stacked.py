@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ RECIPE = dataclasses.replace(
 """101 examples: three steps, of two sizes."""
 JOB = zoo.TrainJob(name="wrn10-0.25", classes=3, recipe=RECIPE, seed=5)
 SEEDS = (5, 0, 12)
+BFLOAT16 = dataclasses.replace(RECIPE, precision="bfloat16", learning_rate=0.01)
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -60,10 +63,15 @@ def test_label_smoothing_and_decay_reach_every_member(stripes: Arrays) -> None:
     assert_same_members(zoo.train_stacked(jobs, *stripes), [zoo.train(job, *stripes) for job in jobs], 1e-4)
 
 
-def test_bfloat16_side_by_side_is_near(stripes: Arrays) -> None:
-    recipe = dataclasses.replace(RECIPE, precision="bfloat16", learning_rate=0.01)
-    jobs = with_seeds(dataclasses.replace(JOB, recipe=recipe))
-    assert_same_members(zoo.train_stacked(jobs, *stripes), [zoo.train(job, *stripes) for job in jobs], 2e-2)
+def test_bfloat16_side_by_side_is_refused_on_a_cpu(stripes: Arrays) -> None:
+    """Its autocast leaves the convolutions that vmap writes in float32, under a record of bfloat16."""
+    job = dataclasses.replace(JOB, recipe=BFLOAT16)
+    with pytest.raises(zoo.ZooError, match="side by side on cpu convolutions would run in float32"):
+        zoo.train_stacked(with_seeds(job), *stripes)
+    with pytest.raises(zoo.ZooError, match="trains in bfloat16"):
+        zoo.step_seconds(job, *stripes, stacked=2)
+    (alone,) = zoo.train_stacked([job], *stripes)
+    assert alone.stacked == 1
 
 
 def test_stopped_and_resumed_is_bit_identical(stripes: Arrays, tmp_path: Path) -> None:
@@ -124,14 +132,69 @@ def test_jobs_that_do_not_go_together_are_refused(
         zoo.train_stacked(jobs, *stripes)
 
 
-def test_dropout_is_refused(stripes: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_dropout(name: str, **arguments: object) -> zoo.Classifier:
-        plain = zoo.build_classifier(name, **arguments)  # type: ignore[arg-type]
-        return zoo.Classifier(plain.preprocess, nn.Sequential(nn.Dropout(0.5), plain.net))
+@pytest.fixture
+def build_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], nn.Module]], None]:
+    """Put a layer before every network that is built from now on."""
 
-    monkeypatch.setattr(importlib.import_module("zoo.training_nets"), "build_classifier", with_dropout)
-    with pytest.raises(zoo.ZooError, match=r"wrn10-0\.25 has dropout \(net\.0\)"):
+    def use(layer: Callable[[], nn.Module]) -> None:
+        def build(name: str, **arguments: object) -> zoo.Classifier:
+            plain = zoo.build_classifier(name, **arguments)  # type: ignore[arg-type]
+            return zoo.Classifier(plain.preprocess, nn.Sequential(layer(), plain.net))
+
+        monkeypatch.setattr(importlib.import_module("zoo.training_nets"), "build_classifier", build)
+
+    return use
+
+
+class Drawing(nn.Module):
+    """Drops paths of the network, without a module of torch's that says so."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images * torch.rand(len(images), 1, 1, 1)
+
+
+class Remembering(nn.Module):
+    """Keeps a table that no state dict has, and one that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.ones(()), persistent=False)
+        self.register_buffer("saved", torch.ones(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images * self.table * self.saved
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (lambda: nn.Dropout(0.5), r"wrn10-0\.25 has dropout \(net\.0\), whose draws side by side"),
+        (Drawing, r"wrn10-0\.25 draws at random in its forward pass, whose draws side by side"),
+    ],
+)
+def test_random_draws_are_refused(
+    stripes: Arrays,
+    build_with: Callable[[Callable[[], nn.Module]], None],
+    layer: Callable[[], nn.Module],
+    message: str,
+) -> None:
+    build_with(layer)
+    with pytest.raises(zoo.ZooError, match=message):
         zoo.train_stacked(with_seeds(JOB), *stripes)
+    with pytest.raises(zoo.ZooError, match=message):
+        zoo.step_seconds(JOB, *stripes, stacked=2)
+
+
+def test_the_states_are_state_dicts(
+    stripes: Arrays, build_with: Callable[[Callable[[], nn.Module]], None]
+) -> None:
+    """With what `load_state_dict` takes: no buffers that are not saved."""
+    build_with(Remembering)
+    stacked = zoo.train_stacked(with_seeds(JOB), *stripes)
+    separate = [zoo.train(job, *stripes) for job in with_seeds(JOB)]
+    assert "net.0.table" not in stacked[0].state
+    assert "net.0.saved" in stacked[0].state
+    assert_same_members(stacked, separate, 1e-4)
 
 
 def test_the_member_that_diverges_is_named(stripes: Arrays) -> None:
@@ -146,3 +209,39 @@ def test_side_by_side_on_cuda(stripes: Arrays) -> None:
     jobs = with_seeds(JOB)
     stacked = zoo.train_stacked(jobs, *stripes, device="cuda")
     assert_same_members(stacked, [zoo.train(job, *stripes, device="cuda") for job in jobs], 1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_bfloat16_side_by_side_on_cuda_is_bfloat16(stripes: Arrays) -> None:
+    jobs = with_seeds(dataclasses.replace(JOB, recipe=BFLOAT16))
+    with convolution_dtypes() as seen:
+        stacked = zoo.train_stacked(jobs, *stripes, device="cuda")
+    assert seen == {torch.bfloat16}
+    assert_same_members(stacked, [zoo.train(job, *stripes, device="cuda") for job in jobs], 2e-2)
+
+
+@contextmanager
+def convolution_dtypes() -> Iterator[set[torch.dtype]]:
+    """Give the set that the types of all convolutions' outputs go into."""
+    seen: set[torch.dtype] = set()
+
+    def look(module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            seen.add(output.dtype)
+
+    hook = nn.modules.module.register_module_forward_hook(look)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def test_the_type_of_a_convolution_is_seen(stripes: Arrays) -> None:
+    """That the test on CUDA looks at something: alone in bfloat16, and side by side in float32."""
+    with convolution_dtypes() as seen:
+        zoo.train(dataclasses.replace(JOB, recipe=BFLOAT16), *stripes)
+    assert seen == {torch.bfloat16}
+    with convolution_dtypes() as seen:
+        zoo.train_stacked(with_seeds(JOB), *stripes)
+    assert seen == {torch.float32}

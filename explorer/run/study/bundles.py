@@ -24,6 +24,8 @@ class BundleFolder:
     path: Path
     study: str
     """Name of the study."""
+    split_digest: str
+    """Of the images: results under another split are other results."""
     weights: bool
     """Whether the members' weights go in."""
 
@@ -44,7 +46,10 @@ class BundleFolder:
 
     def file_of(self, job: MemberJob, seed: int) -> Path:
         """Return the bundle of one seed of a training."""
-        name = f"{self.study}-{job.model}-{job.recipe.id}-seed{seed}"
+        return self._named(job, f"split{self.split_digest[:8]}-seed{seed}")
+
+    def _named(self, job: MemberJob, which: str) -> Path:
+        name = f"{self.study}-{job.model}-{job.recipe.id}-{which}"
         return self.path / f"{re.sub('[^A-Za-z0-9_.+@-]', '_', name)}.zip"
 
     def take_in(self, store: Store, jobs: Iterable[MemberJob]) -> tuple[Path, ...]:
@@ -55,8 +60,12 @@ class BundleFolder:
         """
         from explorer.store.bundle import ingest_bundle
 
-        files = [self.file_of(job, seed) for job in jobs for seed in job.seeds]
-        found = [path for path in files if path.is_file()]
+        found = []
+        for job in jobs:
+            for seed in job.seeds:
+                # Names did not tell the split before: such a bundle counts if its members are of this one.
+                names = (self.file_of(job, seed), self._named(job, f"seed{seed}"))
+                found += [path for path in names if path.is_file()][:1]
         for path in found:
             ingest_bundle(store, path)
         return tuple(found)

@@ -15,6 +15,7 @@ from explorer.run.training.jobs import (
     resolved_models,
     stack_jobs,
 )
+from explorer.run.training.unfinished import Finished
 from explorer.spec import Member, ModelSpec, ensemble
 from explorer.store import Store
 
@@ -174,6 +175,29 @@ def _distilled(
 def _usable(store: Store, images: ImageSet, member: Member) -> bool:
     found = store.find_member(images.name, member)
     return found is not None and found.split_digest == images.split_digest
+
+
+def trained_already(
+    jobs: Sequence[StudyJob], finished: Finished
+) -> tuple[tuple[StudyJob, ...], tuple[StudyJob, ...]]:
+    """Split off the stacks that an interrupted run trained to the end and did not commit whole.
+
+    Args:
+        jobs: of a study, not stacked.
+        finished: finds a job's stack.
+
+    Returns:
+        The stacks, each with all its seeds, and the jobs that are in none.
+    """
+    stacks: dict[MemberJob, StudyJob] = {}
+    others: list[StudyJob] = []
+    for one in jobs:
+        stack = None if one.done or one.arm != SCALE else finished(one.job)
+        if stack is None:
+            others.append(one)
+        else:
+            stacks[stack] = replace(one, job=stack)
+    return tuple(stacks.values()), tuple(others)
 
 
 def stacked(jobs: Sequence[StudyJob], widths: Mapping[ModelSpec, int]) -> tuple[StudyJob, ...]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -14,12 +14,13 @@ from explorer.run.progress import Update
 from explorer.run.study import timing
 from explorer.run.study.bundles import BundleFolder
 from explorer.run.study.definitions import Study
-from explorer.run.study.expand import Expanded, expand, stacked
+from explorer.run.study.expand import SCALE, Expanded, StudyJob, expand, stacked, trained_already
 from explorer.run.study.fate import Fate
 from explorer.run.study.options import StudyOptions
 from explorer.run.study.schedule import Row, choose, planned
 from explorer.run.training.jobs import MemberJob, examples_learned, records_of
 from explorer.run.training.pool import TrainingPool, default_workers, work_through
+from explorer.run.training.unfinished import epochs_kept, finished_stack
 from explorer.run.training.worker import JobOutcome, JobProgress
 from explorer.spec import Member, ModelSpec
 from explorer.store import Store
@@ -88,7 +89,12 @@ def run_study(
     begun_s = time.monotonic()
     deadline_s = math.inf if options.minutes is None else begun_s + 60 * options.minutes
     folder = (
-        BundleFolder(path=options.bundles, study=study.name, weights=options.bundle_weights)
+        BundleFolder(
+            path=options.bundles,
+            study=study.name,
+            split_digest=images.split_digest,
+            weights=options.bundle_weights,
+        )
         if options.bundles
         else None
     )
@@ -140,56 +146,77 @@ def _plan(
     from explorer.measure.environment import conditions
 
     def kept(job: MemberJob) -> int:
-        from zoo.checkpoint import epochs_done
+        return epochs_kept(store, images, job)
 
-        return epochs_done((job.checkpoints or store.work) / f"{job.digest(images.split_digest)}.pt")
-
-    possible = _widths(found, options)
-    begun = timing.begun_widths(found.jobs, possible, kept)
+    whole, jobs = trained_already(found.jobs, lambda job: finished_stack(store, images, job))
+    possible = _widths(jobs, options)
     times = timing.epoch_times(
         pool,
         images,
-        found.jobs,
+        (*whole, *jobs),
         store.members(images.name),
         widths=possible,
         device_name=conditions(options.device).device_name,
         update=update,
     )
-    measured = {} if options.stacked else timing.faster_widths(times, possible)
-    widths = {**(possible if options.stacked else measured), **begun}
+    widths = possible
+    if options.stacked is None:
+        were_begun = timing.begun_widths(jobs, possible, kept).items()
+        # A stack that was begun, and that this device no longer holds, is trained one seed at a time.
+        begun = {model: width for model, width in were_begun if (model, width) not in times.failed}
+        widths = timing.faster_widths(times, possible) | begun
     # Predicting is a forward pass, a third of a step, over two more splits.
     examples = examples_learned(found.jobs[0].job.recipe, images)
     share = (len(images.select) + len(images.report)) / examples / 3
-    rows = []
-    for one in stacked(found.jobs, widths):
-        epoch_s = 0.0 if one.done else times.epoch_s(one)
-        rows.append(
-            Row(
-                one=one,
-                epoch_s=epoch_s,
-                epochs_left=0 if one.done else one.job.recipe.epochs - kept(one.job),
-                after_s=epoch_s * share * len(one.job.members) / len(one.job.seeds),
-                fate=Fate.THERE if one.done else Fate.LEFT,
-            )
-        )
+    # What is trained goes first: it only has to be committed.
+    rows = [_row(one, times, kept, share) for one in (*whole, *stacked(jobs, widths))]
     return StudyPlan(
         study=study,
         rows=tuple(rows),
         workers=pool.workers,
         measured=len(times.measured),
-        notes=found.notes,
+        notes=(*found.notes, *_notes(jobs, options, times)),
     )
 
 
-def _widths(found: Expanded, options: StudyOptions) -> dict[ModelSpec, int]:
+def _row(one: StudyJob, times: timing.EpochTimes, kept: timing.Kept, share: float) -> Row:
+    """Return a plan's row; ``share``: of an epoch, what predicting takes."""
+    if one.done:
+        return Row(one=one, epoch_s=0.0, epochs_left=0, after_s=0.0, fate=Fate.THERE)
+    epochs_left = one.job.recipe.epochs - kept(one.job)
+    problem = times.problem(one)
+    if problem:
+        return Row(
+            one=one, epoch_s=0.0, epochs_left=epochs_left, after_s=0.0, fate=Fate.FAILED, problem=problem
+        )
+    epoch_s = times.epoch_s(one)
+    after_s = epoch_s * share * len(one.job.members) / len(one.job.seeds)
+    return Row(one=one, epoch_s=epoch_s, epochs_left=epochs_left, after_s=after_s, fate=Fate.LEFT)
+
+
+def _widths(jobs: Sequence[StudyJob], options: StudyOptions) -> dict[ModelSpec, int]:
     """Return how many seeds of each network may be trained side by side."""
     on_cpu = options.device == "cpu"
     if options.stacked == 1 or (options.stacked is None and on_cpu):
         return {}
-    possible = timing.possible_widths(found.jobs)
     if options.stacked is None:
-        return possible
+        return timing.possible_widths(jobs)
+    possible = timing.possible_widths(jobs, up_to_macs=math.inf)
     return {model: min(options.stacked, seeds) for model, seeds in possible.items()}
+
+
+def _notes(jobs: Sequence[StudyJob], options: StudyOptions, times: timing.EpochTimes) -> list[str]:
+    """Return what of the stacking that was asked for, or tried, cannot be."""
+    if options.stacked is None:
+        return [
+            f"{model}: its seeds are trained one at a time: {problem}"
+            for (model, width), problem in times.failed.items()
+            if width > 1
+        ]
+    if options.stacked == 1:
+        return []
+    alone = {one.job.alone for one in jobs if one.arm == SCALE and not one.done} - {""}
+    return [f"not {options.stacked} seeds side by side: {what} cannot be stacked" for what in sorted(alone)]
 
 
 class _Run:
@@ -206,7 +233,7 @@ class _Run:
         self.store, self.pool, self.plan, self.folder = store, pool, plan, folder
         self.deadline_s = deadline_s
         self.records: list[MemberRecord] = []
-        self.waiting = [row for row in plan.rows if row.fate is not Fate.THERE]
+        self.waiting = [row for row in plan.rows if row.fate not in (Fate.THERE, Fate.FAILED)]
         self.there = {member for row in plan.having(Fate.THERE) for member in row.one.job.members}
         self.rows = {row.one.job.members: row for row in self.waiting}
         self.spent_s = dict.fromkeys(self.rows, 0.0)
@@ -252,7 +279,8 @@ class _Run:
         if not outcome.records:
             self._becomes(job.members, Fate.STOPPED)
             return
-        self.records += outcome.records
+        # Of a stack that an interrupted run began to commit, some were there.
+        self.records += [record for record in outcome.records if record.member not in self.there]
         self.there |= set(job.members)
         self.spent_s[job.members] = self.rows[job.members].planned_s
         self._becomes(job.members, Fate.DONE)

@@ -23,7 +23,7 @@ class Row:
     planned_s: float = 0.0
     """Of this run's time, by the estimate."""
     problem: str = ""
-    """Why it failed."""
+    """Why it failed, or cannot be tried here."""
 
     @property
     def seconds(self) -> float:
@@ -57,14 +57,15 @@ def planned(rows: Sequence[Row], *, workers: int, left_s: float) -> tuple[Row, .
     Plays the run through as `choose` would steer it, if every estimate held.
 
     Args:
-        rows: in order, those with fate `THERE` done already.
+        rows: in order; those with fate `THERE` are done already, those with `FAILED` are not tried.
         workers: trainings at a time.
         left_s: time there is; infinite for as long as it takes.
     """
     there = {member for row in rows if row.fate is Fate.THERE for member in row.one.job.members}
     places = {id(row): place for place, row in enumerate(rows)}
-    answer = [row if row.fate is Fate.THERE else replace(row, fate=Fate.LEFT) for row in rows]
-    waiting = [row for row in rows if row.fate is not Fate.THERE]
+    settled = (Fate.THERE, Fate.FAILED)
+    answer = [row if row.fate in settled else replace(row, fate=Fate.LEFT) for row in rows]
+    waiting = [row for row in rows if row.fate not in settled]
     running: list[tuple[float, int]] = []
     clock = 0.0
     while True:

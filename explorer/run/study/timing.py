@@ -1,11 +1,13 @@
 """How long an epoch of each network takes on this device: measured here, never guessed."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from explorer.data import ImageSet
+from explorer.errors import ExplorerError
 from explorer.record import MemberRecord
 from explorer.run.study.expand import SCALE, StudyJob, stacked
 from explorer.run.training.jobs import MemberJob, examples_learned
@@ -15,7 +17,9 @@ from explorer.spec import ModelSpec
 TIMING_S = 2.0
 """Time limit of one measurement, its warm-up apart."""
 STACKED_UP_TO_MACS = 150_000_000
-"""Larger networks fill a GPU by themselves: stacking them is not tried."""
+"""Larger networks fill a GPU by themselves: stacking them is not tried unless asked for."""
+_WHAT_A_STEP_TAKES = ("batch_size", "sharpness", "trained", "mixup", "drop_block")
+"""Settings of a recipe that change what a step takes, beside the precision."""
 
 Kept = Callable[[MemberJob], int]
 """Job -> epochs of it that a checkpoint keeps."""
@@ -28,17 +32,27 @@ class EpochTimes:
     """Seconds an epoch of one member takes, by network and members side by side."""
 
     seconds: Mapping[Key, float]
+    """Infinite where a step could not be taken."""
     measured: frozenset[Key]
     """Those whose step was timed for this run; the others are of members trained on this device."""
+    failed: Mapping[Key, str] = field(default_factory=dict)
+    """Those whose step could not be taken, and why."""
 
     def epoch_s(self, one: StudyJob) -> float:
         """Return the seconds of a job's epoch, all its seeds, with the teacher's answers."""
-        seeds = len(one.job.seeds)
-        # The last few seeds of a model may be fewer than were timed side by side.
-        alone = self.seconds[one.job.model, 1]
-        own = self.seconds.get((one.job.model, seeds), alone) * seeds
+        own = self.seconds[self._own(one)] * len(one.job.seeds)
         # A forward pass is a third of a training step's work.
         return own + sum(self.seconds[member.model, 1] for member in one.teacher) / 3
+
+    def problem(self, one: StudyJob) -> str:
+        """Say why a job's time is not known; empty where it is."""
+        keys = (self._own(one), *((member.model, 1) for member in one.teacher))
+        return next((self.failed[key] for key in keys if key in self.failed), "")
+
+    def _own(self, one: StudyJob) -> Key:
+        # The last few seeds of a model may be fewer than were timed side by side.
+        together = (one.job.model, len(one.job.seeds))
+        return together if together in self.seconds else (one.job.model, 1)
 
 
 def epoch_times(
@@ -53,6 +67,8 @@ def epoch_times(
 ) -> EpochTimes:
     """Return what every job that is still to do takes an epoch.
 
+    A network of which no step can be taken here, for lack of memory or else, is among those `failed`.
+
     Args:
         pool: its workers time the steps, beside each other as they will train.
         images: of the study.
@@ -62,6 +78,8 @@ def epoch_times(
         device_name: what the maker calls the device at hand.
         update: told how far it is.
     """
+    from zoo import ZooError
+
     todo = [one for one in jobs if not one.done]
     if not todo:
         return EpochTimes(seconds={}, measured=frozenset())
@@ -81,17 +99,24 @@ def epoch_times(
         key: pool.time_step(job, stacked=key[1], seconds=TIMING_S)
         for key, job in sorted(wanted.items(), key=str)
     }
+    failed: dict[Key, str] = {}
     for number, (key, future) in enumerate(futures.items()):
         update(number / len(futures), f"timing a step of {key[0]}")
-        known[key] = future.result() * steps
-    return EpochTimes(seconds=known, measured=frozenset(futures))
+        try:
+            known[key] = future.result() * steps
+        except (ExplorerError, ZooError) as error:
+            # One network that does not fit must not end the plan of all the others.
+            known[key], failed[key] = math.inf, str(error)
+    return EpochTimes(seconds=known, measured=frozenset(futures.keys() - failed.keys()), failed=failed)
 
 
-def possible_widths(jobs: Sequence[StudyJob]) -> dict[ModelSpec, int]:
-    """Return how many seeds of each small network are still to do, where there are several."""
+def possible_widths(
+    jobs: Sequence[StudyJob], *, up_to_macs: float = STACKED_UP_TO_MACS
+) -> dict[ModelSpec, int]:
+    """Return how many seeds are still to do of each network that may be stacked, where there are several."""
     missing: defaultdict[ModelSpec, int] = defaultdict(int)
     for one in jobs:
-        if one.arm == SCALE and not one.done and one.job.macs <= STACKED_UP_TO_MACS:
+        if one.arm == SCALE and not one.done and one.job.macs <= up_to_macs and not one.job.alone:
             missing[one.job.model] += 1
     return {model: seeds for model, seeds in missing.items() if seeds > 1}
 
@@ -99,9 +124,14 @@ def possible_widths(jobs: Sequence[StudyJob]) -> dict[ModelSpec, int]:
 def begun_widths(
     jobs: Sequence[StudyJob], widths: Mapping[ModelSpec, int], kept: Kept
 ) -> dict[ModelSpec, int]:
-    """Return those of ``widths`` that an interrupted run has begun: they go on as they were."""
-    joined = (one for one in stacked(jobs, widths) if not one.done and len(one.job.seeds) > 1)
-    return {one.job.model: len(one.job.seeds) for one in joined if kept(one.job)}
+    """Return the widths of what an interrupted run has begun of ``widths``: it goes on as it was.
+
+    1 for a model of which one seed was begun by itself, unless a stack was as well.
+    """
+    todo = [one for one in jobs if not one.done and one.arm == SCALE and one.job.model in widths]
+    alone = {one.job.model: 1 for one in todo if kept(one.job)}
+    joined = (one.job for one in stacked(todo, widths) if len(one.job.seeds) > 1)
+    return {**alone, **{job.model: len(job.seeds) for job in joined if kept(job)}}
 
 
 def faster_widths(times: EpochTimes, widths: Mapping[ModelSpec, int]) -> dict[ModelSpec, int]:
@@ -122,13 +152,14 @@ def _known(
     An epoch here is of ``examples``; the members may have seen more or fewer in each of theirs.
     """
     found: defaultdict[Key, list[float]] = defaultdict(list)
+    own = job.recipe.settings()  # without those at their default, as in the records
     for record in records:
         training = record.training
         alike = (
             record.dataset == job.dataset
             and training.device_name == device_name
             and training.device == job.device
-            and training.recipe.get("batch_size") == job.recipe.batch_size
+            and all(training.recipe.get(name) == own.get(name) for name in _WHAT_A_STEP_TAKES)
             and training.precision == job.recipe.precision
             and training.compiled == job.compiled
             and not training.teacher

@@ -52,9 +52,8 @@ class MemberJob:
     def __post_init__(self) -> None:
         if not self.seeds:
             raise UsageError(f"a training of {self.model} needs at least one seed")
-        if len(self.seeds) > 1 and (self.snapshots or self.recipe.alone):
-            what = "snapshots" if self.snapshots else _alone(self.recipe)
-            raise UsageError(f"{what} of {self.model} cannot be stacked; train each seed by itself")
+        if len(self.seeds) > 1 and self.alone:
+            raise UsageError(f"{self.alone} of {self.model} cannot be stacked; train each seed by itself")
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -80,10 +79,29 @@ class MemberJob:
         seen = self.recipe.epochs * self.recipe.train_share
         return float(self.macs_per_example) * seen * len(self.seeds)
 
-    def digest(self, split_digest: str) -> str:
-        """Return a name for the run's checkpoint: 16 hexadecimal digits."""
-        named = (*map(str, self.members), self.dataset, split_digest, self.device, str(self.compiled))
-        return hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
+    @property
+    def alone(self) -> str:
+        """Why its seeds cannot be stacked: what they are, for a sentence; empty where they can."""
+        from zoo.stacked import precise_side_by_side
+
+        if self.snapshots:
+            return "snapshots"
+        if self.recipe.alone:
+            return _alone(self.recipe)
+        if not precise_side_by_side(self.recipe, self.device):
+            return f"members in {self.recipe.precision} on a CPU"
+        return ""
+
+    def digest(self, split_digest: str, machine: str) -> str:
+        """Return a name for the run's checkpoint: 16 hexadecimal digits.
+
+        Args:
+            split_digest: of the images.
+            machine: what else decides the bits, so that after an upgrade or a move a training begins anew
+                instead of meeting a checkpoint that it cannot go on from.
+        """
+        where = (self.dataset, split_digest, self.device, str(self.compiled), machine)
+        return hashlib.sha256("\n".join((*map(str, self.members), *where)).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         first, last = self.seeds[0], self.seeds[-1]
@@ -235,7 +253,7 @@ def records_of(store: Store, images: ImageSet, job: MemberJob) -> list[MemberRec
 def stack_jobs(jobs: Sequence[MemberJob], stacked: int) -> tuple[MemberJob, ...]:
     """Join up to ``stacked`` jobs that differ in nothing but the seed; the order stays that of the firsts.
 
-    Snapshot runs, students of a teacher and what else a recipe keeps by itself stay alone.
+    Snapshot runs, students of a teacher and what else cannot be stacked stay alone; stacks stay as they are.
 
     Raises:
         UsageError: ``stacked`` below 1.
@@ -247,7 +265,7 @@ def stack_jobs(jobs: Sequence[MemberJob], stacked: int) -> tuple[MemberJob, ...]
     ordered = sorted(jobs, key=lambda job: first[_without_seed(job)])
     for _, same in groupby(ordered, key=_without_seed):
         alike = list(same)
-        width = 1 if alike[0].snapshots or alike[0].recipe.alone else stacked
+        width = stacked if stacked > 1 and not alike[0].alone else 1
         for start in range(0, len(alike), width):
             part = alike[start : start + width]
             seeds = sorted(seed for job in part for seed in job.seeds)
@@ -256,4 +274,4 @@ def stack_jobs(jobs: Sequence[MemberJob], stacked: int) -> tuple[MemberJob, ...]
 
 
 def _without_seed(job: MemberJob) -> MemberJob:
-    return replace(job, seeds=(0,))
+    return job if len(job.seeds) > 1 else replace(job, seeds=(0,))

@@ -169,5 +169,10 @@ def train_members(
 
 
 def default_workers(device: str) -> int:
-    """Return how many jobs run at a time: one a core, and one on a GPU, which shares badly."""
-    return (os.cpu_count() or 1) if device == "cpu" else 1
+    """Return how many jobs run at a time: one a core, and one on a GPU, which shares badly.
+
+    Of the cores those that this process may use: a container or a batch system often gives fewer.
+    """
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

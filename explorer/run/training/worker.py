@@ -6,7 +6,9 @@ the ledger only with its weights, its predictions and its cost, in one transacti
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -14,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.data import ImageSet, load_images
-from explorer.errors import StoreError
+from explorer.errors import EnvironmentMissingError, ExplorerError, StoreError
 from explorer.record import MemberRecord, TrainingRecord
-from explorer.run.training.jobs import MemberJob
+from explorer.run.training.jobs import MemberJob, records_of
 from explorer.run.training.starting import initial_weights
 from explorer.run.training.teachers import teacher_of, teaching
+from explorer.run.training.unfinished import checkpoint_of
 from explorer.run.workers import settle_in
 from explorer.spec import Member, ModelSpec
 from explorer.store import Store
@@ -43,7 +46,7 @@ class JobOutcome:
     """How a job ended, when nothing was wrong with it."""
 
     records: tuple[MemberRecord, ...]
-    """The members it made, committed; empty when it was stopped."""
+    """Its members, all committed; empty when it was stopped."""
     epochs: int
     """Epochs that are done and kept: all, unless it was stopped."""
 
@@ -81,14 +84,21 @@ def images_of(dataset: str, data_dir: Path | None) -> ImageSet:
 
 
 def train_job(job: MemberJob, deadline_s: float | None) -> JobOutcome:
-    """Train and commit a job's members, or stop at an epoch's end before ``deadline_s``."""
-    from zoo import TrainingStopped, predict, train, train_stacked
+    """Train and commit a job's members, or stop at an epoch's end before ``deadline_s``.
+
+    Raises:
+        ZooError: the trainer refuses the job, or its loss diverged.
+        EnvironmentMissingError: torch failed at it here, for lack of memory or else.
+        StoreError: the checkpoint or the members cannot be written, or a teacher's weights are not kept.
+        UsageError: a teacher, or a member to start from, that is not there.
+    """
+    from zoo import TrainingStopped, train, train_stacked
     from zoo.checkpoint import epochs_done
 
     images = images_of(job.dataset, job.data_dir)
     stop = None if deadline_s is None else Deadline(deadline_s, time.monotonic())
     with Store.open(job.store_url) as store:
-        checkpoint = (job.checkpoints or store.work) / f"{job.digest(images.split_digest)}.pt"
+        checkpoint = checkpoint_of(store, images, job)
         if deadline_s is not None and time.monotonic() >= deadline_s:
             # The time went while this process started.
             return JobOutcome(records=(), epochs=epochs_done(checkpoint))
@@ -102,32 +112,69 @@ def train_job(job: MemberJob, deadline_s: float | None) -> JobOutcome:
             "stop": stop,
         }
         try:
-            if len(tasks) > 1:
-                runs = train_stacked(tasks, *arrays, **settings)
-            else:
-                runs = (train(tasks[0], *arrays, **settings, teacher=_teacher(store, images, job)),)
+            with failures_in_one_line(f"training {job}"):
+                if len(tasks) > 1:
+                    runs = train_stacked(tasks, *arrays, **settings)
+                else:
+                    runs = (train(tasks[0], *arrays, **settings, teacher=_teacher(store, images, job)),)
         except TrainingStopped as stopped:
             return JobOutcome(records=(), epochs=stopped.epochs)
         except OSError as error:
             reason = error.strerror or error
             raise StoreError(f"{job}: cannot keep its checkpoint in {checkpoint.parent}: {reason}") from error
-        records = []
-        for member, recipe, state, trained in _made(job, runs):
+        records = _committed(store, images, job, runs)
+        checkpoint.unlink(missing_ok=True)
+        return JobOutcome(records=records, epochs=job.recipe.epochs)
+
+
+@contextmanager
+def failures_in_one_line(what: str) -> Iterator[None]:
+    """Turn torch's failures inside, a full device's above all, into one line that says what failed and why.
+
+    Raises:
+        EnvironmentMissingError: instead of a RuntimeError of torch's or a MemoryError.
+    """
+    from explorer.measure.memory_limits import is_out_of_memory
+    from explorer.measure.precision import one_line
+
+    try:
+        yield
+    except ExplorerError:  # some are RuntimeErrors too
+        raise
+    except (RuntimeError, MemoryError) as error:
+        why = "out of memory: " if is_out_of_memory(error) else ""
+        # The failed step's tensors would fill the device until this process collects its garbage.
+        traceback.clear_frames(error.__traceback__)
+        raise EnvironmentMissingError(f"{what} failed: {why}{one_line(error)}") from error
+
+
+def _committed(
+    store: Store, images: ImageSet, job: MemberJob, runs: "Sequence[Trained]"
+) -> tuple[MemberRecord, ...]:
+    """Commit the members that the store lacks, and return all.
+
+    Predictions come first: what can fail or take long is done before the first member is there. A kill
+    between two members costs no training, see `explorer.run.training.unfinished.finished_stack`.
+    """
+    from zoo import predict
+
+    records = {record.member: record for record in records_of(store, images, job)}
+    ready = []
+    for member, recipe, state, trained in _made(job, runs):
+        if member not in records:
             record, weights = _record(job, images, member, recipe, state, trained)
             model = rebuilt(member.model, state, images=images)
-            store.commit_member(
-                record,
-                weights,
-                {
+            with failures_in_one_line(f"predicting with {member}"):
+                predictions = {
                     name: predict(model, split.images, device=job.device)
                     for name, split in (("select", images.select), ("report", images.report))
-                },
-                labels={"select": images.select.labels, "report": images.report.labels},
-                class_names=images.classes,
-            )
-            records.append(record)
-        checkpoint.unlink(missing_ok=True)
-        return JobOutcome(records=tuple(records), epochs=job.recipe.epochs)
+                }
+            ready.append((record, weights, predictions))
+    labels = {"select": images.select.labels, "report": images.report.labels}
+    for record, weights, predictions in ready:
+        store.commit_member(record, weights, predictions, labels=labels, class_names=images.classes)
+        records[record.member] = record
+    return tuple(records[member] for member in job.members)
 
 
 def train_tasks(
@@ -151,7 +198,12 @@ def train_tasks(
 
 
 def time_step(job: MemberJob, stacked: int, seconds: float) -> float:
-    """Return the seconds that one training step of a job takes here, a member, ``stacked`` at a time."""
+    """Return the seconds that one training step of a job takes here, a member, ``stacked`` at a time.
+
+    Raises:
+        ZooError: the trainer refuses the job, or to train so many of it side by side.
+        EnvironmentMissingError: torch failed at it here, for lack of memory or else.
+    """
     from zoo import step_seconds
 
     images = images_of(job.dataset, job.data_dir)
@@ -159,9 +211,15 @@ def time_step(job: MemberJob, stacked: int, seconds: float) -> float:
     # from take no other time than drawn ones.
     plain = replace(job, recipe=replace(job.recipe, teacher="", start=""))
     task = train_tasks(plain, images)[0]
-    return step_seconds(
-        task, images.train.images, images.train.labels, device=job.device, stacked=stacked, seconds=seconds
-    )
+    with failures_in_one_line(f"timing a step of {job.model}, {stacked} at a time,"):
+        return step_seconds(
+            task,
+            images.train.images,
+            images.train.labels,
+            device=job.device,
+            stacked=stacked,
+            seconds=seconds,
+        )
 
 
 def rebuilt(model: ModelSpec, state: Mapping[str, Any], *, images: ImageSet) -> Any:

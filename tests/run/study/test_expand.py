@@ -15,7 +15,7 @@ from explorer.run.study.definitions import (
     Study,
     study,
 )
-from explorer.run.study.expand import expand, stacked
+from explorer.run.study.expand import expand, stacked, trained_already
 from explorer.run.study.options import StudyOptions
 from explorer.run.training import MemberJob
 from explorer.spec import ModelSpec, parse_design
@@ -120,12 +120,30 @@ def test_stacked_seeds_come_at_the_first_ones_place(store, digits) -> None:
     assert stacked(jobs, {}) == jobs
 
 
+def test_a_stack_that_is_trained_is_taken_whole(store, digits) -> None:
+    jobs = expand(store, digits, EVERY_ARM, StudyOptions()).jobs
+    done = tuple(replace(one, done=True) if str(one.job) == "mlp16x1@8~quick#0" else one for one in jobs)
+
+    def finished(job):
+        return replace(job, seeds=(0, 1, 2)) if job.model == ModelSpec("mlp16x1", 8) else None
+
+    whole, others = trained_already(done, finished)
+
+    assert [str(one.job) for one in whole] == ["mlp16x1@8~quick#0-2"]
+    left = [f"{one.job} {one.arm}" for one in others]
+    assert "mlp16x1@8~quick#0 scale" in left  # it is there
+    assert "mlp16x1@8~snapshots2#1 snapshots" in left
+    assert len(others) == len(jobs) - 2
+
+
 def test_snapshots_and_students_are_not_stacked(study_job, quick) -> None:
     job = study_job().job
     with pytest.raises(UsageError, match=r"snapshots of wrn10-0\.25@8 cannot be stacked"):
         replace(job, seeds=(0, 1), snapshots=quick.snapshots(2))
     with pytest.raises(UsageError, match="students of a teacher"):
         replace(job, seeds=(0, 1), recipe=quick.distilled("wrn10-1@8~quick-1#0"))
+    with pytest.raises(UsageError, match="members in bfloat16 on a CPU"):
+        replace(job, seeds=(0, 1), recipe=replace(quick, precision="bfloat16"))
     with pytest.raises(UsageError, match="at least one seed"):
         MemberJob(**{**{f: getattr(job, f) for f in MemberJob.__slots__}, "seeds": ()})
 

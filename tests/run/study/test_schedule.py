@@ -68,6 +68,13 @@ def test_what_is_there_stays_there(study_job) -> None:
     assert found[0].planned_s == 0.0
 
 
+def test_what_cannot_be_timed_is_not_tried(study_job) -> None:
+    rows = [row(study_job, 0, 0.0, fate=Fate.FAILED), row(study_job, 1, 1.0)]
+    found = planned(rows, workers=1, left_s=100.0)
+    assert fates(found) == ["failed", "fits"]
+    assert found[0].planned_s == 0.0
+
+
 @pytest.fixture(scope="module")
 def any_study_job(quick):
     from explorer.run.study.expand import StudyJob

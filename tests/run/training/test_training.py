@@ -159,15 +159,16 @@ def test_stacking_joins_what_differs_in_the_seed_alone(job, store_copy) -> None:
 
 def test_checkpoints_of_different_trainings_have_different_names(job) -> None:
     names = {
-        one.digest(split)
+        one.digest(split, machine)
         for one in (
             job, replace(job, seeds=(1,)), replace(job, seeds=(0, 1)), replace(job, device="cuda:0"),
             replace(job, compiled=True), replace(job, recipe=job.recipe.with_epochs(3)),
             replace(job, snapshots=job.recipe.snapshots(2)),
         )
         for split in ("a", "b")
+        for machine in ("2.13 this cpu", "2.14 this cpu")
     }  # fmt: skip
-    assert len(names) == 14
+    assert len(names) == 28
 
 
 def test_a_run_is_cut_into_its_cycles() -> None:
@@ -311,6 +312,11 @@ def test_a_worker_that_is_ended_from_outside_is_told_in_one_line() -> None:
         (("--teacher", "wrn10-0.5@8#0", "--stacked", "2"), "train each seed by itself"),
         (("--snapshots", "3", "--epochs", "4"), "multiple of the 3 cycles"),
         (("--teacher", ""), "--teacher got an empty text"),
+        (
+            ("--teacher", "wrn10-0.5@8#0", "--recipe", "reference+label-smoothing"),
+            "wanted label smoothing 0, got 0.1",
+        ),
+        (("--stacked", "2", "--precision", "bfloat16"), "--stacked 2 does not go with bfloat16 on a CPU"),
         (("--stacked", "0"), "side by side"),
         (("--stacked", "many"), "side by side"),
         (("--train-share", "0"), "0 is not in the range 0<x<=1"),
