@@ -108,8 +108,11 @@ class Store:
     def find_member(self, dataset: str, member: Member) -> MemberRecord | None:
         """Return one member's current record, or None.
 
+        Of one that names no recipe and is held under several, the plain one is meant, not those that derive
+        from it; of several plain ones that of the recipe with most members, which a front takes too.
+
         Raises:
-            UsageError: ``member`` names no recipe and the store holds it under several.
+            UsageError: ``member`` names no recipe, and no recipe has most members, or not this one.
         """
         with reading(self._engine) as connection:
             return members.find_member(connection, dataset, member)

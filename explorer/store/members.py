@@ -5,6 +5,7 @@ weights stop being current, even on splits that were not predicted again. Predic
 before their member belong to the first weights recorded for it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,11 +88,24 @@ def find_member(connection: Connection, dataset: str, member: Member) -> MemberR
     if len(found) > 1:
         # Without a recipe, the plain one is meant: not those that derive from another.
         plain = [record for record in found if not record.training.recipe.get("base")]
-        if len(plain) == 1:
+        if len(plain) > 1:
+            usual = _usual_recipe(connection, dataset)
+            plain = [record for record in plain if record.member.recipe == usual]
+        if plain:
             return plain[0]
         choices = ", ".join(sorted(str(record.member) for record in found))
         raise UsageError(f"{member} of {dataset} was trained with several recipes; say which: {choices}")
     return found[0] if found else None
+
+
+def _usual_recipe(connection: Connection, dataset: str) -> str | None:
+    """Return the recipe that most members of a data set have or derive from, as a front takes; None: a tie."""
+    bases = Counter(
+        str(record.training.recipe.get("base") or record.member.recipe)
+        for record in read_members(connection, dataset)
+    )
+    (first, most), *others = bases.most_common(2)
+    return first if all(count < most for _, count in others) else None
 
 
 def put_predictions(

@@ -142,6 +142,16 @@ def test_find_member(store, make_member, make_probabilities):
     with pytest.raises(UsageError, match=r"several recipes; say which: wrn10-1@8~long-1#5, wrn10-1@8~quick"):
         store.find_member("digits", Member("wrn10-1", 8, 5))
 
+    # the recipe of most members is meant, as a front takes it
+    commit(store, make_member(6), make_probabilities())
+    assert store.find_member("digits", Member("wrn10-1", 8, 5)).member == record.member
+    third = make_member(7, member=Member("wrn10-1", 8, 7, "long-1"))
+    more = make_member(8, member=Member("wrn10-1", 8, 8, "long-1"))
+    for one in (third, more):
+        commit(store, one, make_probabilities())
+    assert store.find_member("digits", Member("wrn10-1", 8, 5)).member == second.member
+    assert store.find_member("digits", Member("wrn10-1", 8, 6)).member.recipe != "long-1"
+
 
 def test_a_member_needs_its_weights_and_its_recipe(store, make_member, make_probabilities):
     with pytest.raises(StoreError, match="weights of wrn10-1@8~quick-0a1b2c3d#0: no stored file"):
