@@ -99,7 +99,7 @@ def find_member(connection: Connection, dataset: str, member: Member) -> MemberR
 
 
 def _usual_recipe(connection: Connection, dataset: str) -> str | None:
-    """Return the recipe that most members of a data set have or derive from, as a front takes; None: a tie."""
+    """Return the recipe that most members have or derive from, as a front takes; None: two have as many."""
     bases = Counter(
         str(record.training.recipe.get("base") or record.member.recipe)
         for record in read_members(connection, dataset)

@@ -1,6 +1,8 @@
 """The answers that are committed come out again of the study that ships, to the numbers of their figures."""
 
 import importlib
+import json
+import math
 
 import pytest
 
@@ -26,3 +28,18 @@ def test_it_comes_out_again(name: str, capsys) -> None:
     # A question the study cannot answer yet has no result; one it can answer must have one.
     wanted = 0 if (RESULTS / f"{name}.json").is_file() else NO_ANSWER
     assert code == wanted, said.out + said.err
+
+
+def test_the_founding_claim_holds_where_networks_are_large_for_their_data() -> None:
+    """The fewer examples they learn from, the cheaper the ensembles that are ahead (arXiv 2005.00570)."""
+    kept = json.loads((RESULTS / "ensemble_vs_scaling.json").read_text(encoding="utf-8"))
+    crossed = {
+        part["training_examples"]: {end: float(part["crossover"][end]) for end in ("value", "high")}
+        for part in kept["numbers"]["parts"]
+        if part["axis"] == "macs" and part["family"] == "wrn"
+    }
+    assert sorted(crossed, reverse=True) == [55_000, 5_499, 1_375]
+    by_examples = [crossed[examples]["value"] for examples in (55_000, 5_499, 1_375)]
+    assert by_examples == sorted(by_examples, reverse=True)
+    assert by_examples[0] == math.inf
+    assert crossed[1_375]["high"] < math.inf
