@@ -106,13 +106,10 @@ class Store:
             return members.read_members(connection, dataset, recipe_id)
 
     def find_member(self, dataset: str, member: Member) -> MemberRecord | None:
-        """Return one member's current record, or None.
-
-        Of one that names no recipe and is held under several, the plain one is meant, not those that derive
-        from it; of several plain ones that of the recipe with most members, which a front takes too.
+        """Return one member's current record, or None; without a recipe, of the plain one with most members.
 
         Raises:
-            UsageError: ``member`` names no recipe, and no recipe has most members, or not this one.
+            UsageError: ``member`` names no recipe, and the store holds it under several as good.
         """
         with reading(self._engine) as connection:
             return members.find_member(connection, dataset, member)

@@ -73,7 +73,11 @@ def read_members(
 
 
 def find_member(connection: Connection, dataset: str, member: Member) -> MemberRecord | None:
-    """Return the current record of ``member``, or None; see `Store.find_member`."""
+    """Return the current record of ``member``, or None; see `Store.find_member`.
+
+    Of one that names no recipe and is held under several, the plain one is meant, not those that derive from
+    it; of several plain ones that of the recipe with most members, which a front takes too.
+    """
     query = select(members, models.c.channels, models.c.classes).join(models)
     query = query.where(current(members), members.c.dataset == dataset)
     if member.recipe:

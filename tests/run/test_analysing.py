@@ -61,7 +61,7 @@ def test_no_answer_is_said_and_nothing_written(store: Path, tmp_path: Path, caps
 
 
 def test_trouble_is_one_line(store: Path, tmp_path: Path, capsys) -> None:
-    missing = ["--store", str(tmp_path / "nowhere")]
+    missing = ["--store", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]
     assert run_analysis("net", "Is it?", lambda *_: answer(1.0), missing) == 2
     assert capsys.readouterr().err.startswith("net: no store at")
     check = ["--store", str(store), "--out", str(tmp_path / "out"), "--check"]
