@@ -38,6 +38,12 @@ def only_dataset(store: Store, name: str | None) -> str:
     return name or known[0]
 
 
+def _recipe_id(store: Store, dataset: str, wanted: str | None) -> str | None:
+    """Return the id that a recipe's name stands for, as in a pool; ``wanted`` where none or several do."""
+    named = [recipe for recipe in base_recipes(store, dataset) if wanted == recipe.rpartition("-")[0]]
+    return named[0] if len(named) == 1 else wanted
+
+
 def build_design(
     store: Store,
     dataset: str,
@@ -52,6 +58,7 @@ def build_design(
     Raises:
         UsageError: a member is not in the store, or ``out`` is taken.
     """
+    recipe = _recipe_id(store, dataset, recipe)
     named = {member: stored_member(store, dataset, member, recipe).member for member in design.members}
     # First: what cannot be scored leaves no file behind.
     point, pool = _scored(store, dataset, design, MACS, named)

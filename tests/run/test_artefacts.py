@@ -53,6 +53,20 @@ def test_a_member_without_its_recipe_is_scored_as_the_one_that_was_built(
     assert {one["member"] for one in members} == {str(first), str(plain)}
 
 
+def test_a_recipe_is_known_by_its_name(explorer_here, two_recipes, tmp_path) -> None:
+    store, plain, _ = two_recipes
+    short = str(plain).replace(f"~{plain.recipe}", "")
+    out, recipe = tmp_path / "out", plain.recipe.rpartition("-")[0]
+
+    done = explorer_here(
+        "build", short, "--dataset", "digits", "--recipe", recipe, "--out", out, "--store", store
+    )
+
+    assert done.code == 0, done.err
+    (member,) = json.loads((out / "design.json").read_text())["members"]
+    assert member["member"] == str(plain)
+
+
 def test_what_cannot_be_scored_leaves_no_file(explorer_here, two_recipes, tmp_path) -> None:
     store, plain, _ = two_recipes
     bundle, bare, out = tmp_path / "bundle.zip", tmp_path / "bare", tmp_path / "out"
