@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from explorer.data import load_images
 from explorer.errors import UsageError
 from explorer.run.study.definitions import (
     STUDIES,
@@ -19,7 +18,6 @@ from explorer.run.study.expand import expand, stacked, trained_already
 from explorer.run.study.options import StudyOptions
 from explorer.run.training import MemberJob
 from explorer.spec import ModelSpec, parse_design
-from explorer.store import Store
 
 EVERY_ARM = Study(
     name="every-arm",
@@ -34,17 +32,6 @@ EVERY_ARM = Study(
         InnerEnsembles(models=("wrn10-0.25+mimo2",), seeds=(0,)),
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_images("digits")
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(tmp_path / "store") as opened:
-        yield opened
 
 
 def texts(found) -> list[str]:

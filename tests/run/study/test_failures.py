@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from explorer.commands.study_text import outcome_text, plan_text
-from explorer.data import load_images
 from explorer.run.study import running, timing
 from explorer.run.study.definitions import Study
 from explorer.run.study.expand import expand
@@ -58,17 +57,6 @@ def done(function, *arguments):
     except Exception as error:
         future.set_exception(error)
     return future
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_images("digits")
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(tmp_path / "store") as opened:
-        yield opened
 
 
 @pytest.fixture(autouse=True)

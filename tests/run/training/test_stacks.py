@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from explorer.data import load_images
 from explorer.errors import EnvironmentMissingError, StoreError
 from explorer.run.training import MemberJob, asked, pool, worker
 from explorer.run.training.asked import Asked, stacked_as_asked
@@ -19,17 +18,6 @@ from explorer.spec import ModelSpec
 from explorer.store import Store
 
 AUTO = Asked(stacked=None, device="cuda")
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_images("digits")
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(tmp_path / "store") as opened:
-        yield opened
 
 
 @pytest.fixture
