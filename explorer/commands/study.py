@@ -132,6 +132,7 @@ def run(
         from explorer.measure.environment import find_device
         from explorer.run.progress import progress, say
         from explorer.run.study.running import StudyPlan, run_study
+        from explorer.store.location import locate, sqlite_url
 
         find_device(options.device)
         images = load_images(found.dataset, data_dir=options.data_dir, download=download)
@@ -146,7 +147,9 @@ def run(
         with _planning_store(store_url) if plan_only else open_store(store_url, create=True) as store:
             done = run_study(store, images, found, options, shown=progress, agreed=agreed)
             if as_json:
-                print_json(outcome_document(done, store.url, options.device))
+                # a plan may stand on an empty store that is gone afterwards
+                url = sqlite_url(locate(store_url)) if plan_only else store.url
+                print_json(outcome_document(done, url, options.device))
             elif not plan_only:
                 click.echo(outcome_text(done))
     if not done.plan.complete and not plan_only:

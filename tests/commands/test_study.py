@@ -53,6 +53,8 @@ def test_a_plan_trains_nothing(explorer_here, tmp_path, monkeypatch) -> None:
     assert lines[0].split() == ["training", "arm", "an", "epoch", "in", "all", "plan"]
     assert len(lines) == 1 + 7 + 1
     assert lines[-1].startswith("digits-scaling: 0 of 7 trainings there; 7 fit; about ")
+    planned = explorer_here("study", "run", "digits-scaling", "--plan", "--json", "--store", store)
+    assert json.loads(planned.out)["store"] == f"sqlite:///{store / 'ledger.sqlite'}"
     assert not store.exists()
     Store.open(store).close()
     again = explorer_here("study", "run", "digits-scaling", "--plan", "--store", store)
