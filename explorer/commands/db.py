@@ -139,7 +139,7 @@ def ingest(paths: tuple[Path, ...], store_url: str | None, as_json: bool) -> Non
     """
     from explorer.run.progress import progress
     from explorer.store.bundle import Update, ingest_open, open_bundle, require_together
-    from explorer.store.location import LEDGER_NAME, locate
+    from explorer.store.location import is_store
     from explorer.store.reference import refuse_reference
 
     refuse_reference(store_url)
@@ -155,7 +155,7 @@ def ingest(paths: tuple[Path, ...], store_url: str | None, as_json: bool) -> Non
             opened.enter_context(open_bundle(_bundle_path(path), progress=part(number)))
             for number, path in enumerate(paths)
         ]
-        if not (locate(store_url) / LEDGER_NAME).is_file():
+        if not is_store(store_url):
             require_together(bundles)  # bundles that are refused must not leave an empty store behind
         with open_store(store_url, create=True) as store:
             url = store.url
@@ -216,11 +216,10 @@ def _chosen_weights(
         return "none"
     if {"all", "none"} & set(given):
         raise UsageError(f"--weights all and --weights none stand alone, got {', '.join(given)}")
-    known = [
-        record.member
-        for record in store.members(dataset)
-        if recipe is None or recipe in (record.member.recipe, record.member.recipe.rpartition("-")[0])
-    ]
+    from explorer.store.members import recipe_id
+
+    named = recipe_id(recipe, {record.member.recipe for record in store.members(dataset)})
+    known = [record.member for record in store.members(dataset, named)]
     chosen: list[Member] = []
     for pattern in given:
         fitting = [member for member in known if _fits(member, pattern)]

@@ -69,10 +69,10 @@ def predictions(file: Path, dataset: str, store_url: str | None, as_json: bool, 
     """
     wanted = _wanted(file, dataset, options)
     from explorer.run.importing import prepare_import, store_prepared
-    from explorer.store.location import LEDGER_NAME, locate
+    from explorer.store.location import is_store
 
     # A file that is refused must not leave an empty store behind.
-    there = (locate(store_url) / LEDGER_NAME).is_file()
+    there = is_store(store_url)
     prepared = None if there else prepare_import(wanted, None)
     with open_store(store_url, create=True) as store:
         done = store_prepared(store, prepared or prepare_import(wanted, store))

@@ -160,9 +160,9 @@ def run(
 def _planning_store(url: str | None) -> "Iterator[Store]":
     """Open the store that a plan is for; where there is none, an empty one that is gone afterwards."""
     from explorer.store import Store
-    from explorer.store.location import LEDGER_NAME, locate, names_reference
+    from explorer.store.location import is_store, names_reference
 
-    if names_reference(url) or (locate(url) / LEDGER_NAME).is_file():
+    if names_reference(url) or is_store(url):
         with open_store(url, writes=True) as store:
             yield store
     else:

@@ -17,6 +17,7 @@ from explorer.errors import InputDataError, UsageError
 from explorer.report.documents import point_document, verification_document
 from explorer.spec import Candidate, Member, with_members
 from explorer.store import EvaluationRecord, Store
+from explorer.store.members import recipe_id
 
 MACS = CostAxis.parse("macs")
 LATENCY = CostAxis.parse("latency@cpu")
@@ -38,12 +39,6 @@ def only_dataset(store: Store, name: str | None) -> str:
     return name or known[0]
 
 
-def _recipe_id(store: Store, dataset: str, wanted: str | None) -> str | None:
-    """Return the id that a recipe's name stands for, as in a pool; ``wanted`` where none or several do."""
-    named = [recipe for recipe in base_recipes(store, dataset) if wanted == recipe.rpartition("-")[0]]
-    return named[0] if len(named) == 1 else wanted
-
-
 def build_design(
     store: Store,
     dataset: str,
@@ -58,7 +53,7 @@ def build_design(
     Raises:
         UsageError: a member is not in the store, or ``out`` is taken.
     """
-    recipe = _recipe_id(store, dataset, recipe)
+    recipe = recipe_id(recipe, base_recipes(store, dataset))
     named = {member: stored_member(store, dataset, member, recipe).member for member in design.members}
     # First: what cannot be scored leaves no file behind.
     point, pool = _scored(store, dataset, design, MACS, named)

@@ -26,6 +26,7 @@ from explorer.store.bundle_ingest import IngestResult, ingest_bundle, ingest_ope
 from explorer.store.bundle_read import Bundle, Update, manifest_digest, open_bundle
 from explorer.store.bundle_rows import read_rows
 from explorer.store.database import reading
+from explorer.store.members import recipe_id
 
 if TYPE_CHECKING:
     from explorer.store.ledger import Store
@@ -100,7 +101,7 @@ def write_bundle(
     _require_free(path, overwrite)
     with reading(store._engine) as connection:
         everything = read_rows(connection)
-    recipe = _recipe_id(everything, recipe)
+    recipe = recipe_id(recipe, _recipes(everything))
     rows = choose_rows(everything, dataset=dataset, recipe=recipe, members=members)
     _require_found(everything, rows, dataset, recipe, members)
     if not costs:
@@ -125,12 +126,6 @@ def write_bundle(
 
 
 # ---- what goes in -----------------------------------------------------------------------------
-
-
-def _recipe_id(everything: _Rows, wanted: str | None) -> str | None:
-    """Return the id that a recipe's name stands for; ``wanted`` itself where none or several do."""
-    named = [recipe for recipe in _recipes(everything) if wanted == recipe.rpartition("-")[0]]
-    return named[0] if len(named) == 1 else wanted
 
 
 def _recipes(everything: _Rows) -> set[str]:

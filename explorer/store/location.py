@@ -39,6 +39,15 @@ def locate(url: str | Path | None = None) -> Path:
     return path.resolve()
 
 
+def is_store(url: str | Path | None) -> bool:
+    """Tell whether there is a store at ``url``; see `locate`.
+
+    Raises:
+        UsageError: as `locate`.
+    """
+    return (locate(url) / LEDGER_NAME).is_file()
+
+
 def names_reference(url: str | Path | None) -> bool:
     """Tell whether ``url``, or ``$EXPLORER_STORE`` where it is None, names the study that ships."""
     return (os.environ.get("EXPLORER_STORE") if url is None else url) == REFERENCE

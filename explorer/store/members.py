@@ -6,7 +6,7 @@ before their member belong to the first weights recorded for it.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,12 @@ def read_members(
         query = query.where(members.c.recipe_id == recipe_id)
     found = [member_record(row) for row in connection.execute(query).mappings()]
     return tuple(sorted(found, key=lambda record: (record.dataset, record.member)))
+
+
+def recipe_id(wanted: str | None, known: Iterable[str]) -> str | None:
+    """Return the id among ``known`` that a recipe's name stands for; ``wanted`` where none or several do."""
+    named = {recipe for recipe in known if wanted == recipe.rpartition("-")[0]}
+    return named.pop() if len(named) == 1 else wanted
 
 
 def find_member(connection: Connection, dataset: str, member: Member) -> MemberRecord | None:

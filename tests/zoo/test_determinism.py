@@ -41,8 +41,8 @@ def tf32() -> Iterator[None]:
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     yield
-    torch.set_float32_matmul_precision(before[0])  # type: ignore[arg-type]
-    torch.backends.cudnn.allow_tf32 = before[2]  # type: ignore[assignment]
+    torch.set_float32_matmul_precision(before[0])  # type: ignore[arg-type]  # torch spells its levels out
+    torch.backends.cudnn.allow_tf32 = before[2]  # type: ignore[assignment]  # a property that is set
     for one, value in newer:
         one.fp32_precision = value
 

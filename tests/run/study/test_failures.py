@@ -54,7 +54,7 @@ def done(function, *arguments):
     future: Future[object] = Future()
     try:
         future.set_result(function(*arguments))
-    except Exception as error:
+    except Exception as error:  # as a pool does: whatever it is, the future carries it
         future.set_exception(error)
     return future
 
